@@ -1,0 +1,1 @@
+"""Programs: the control API (and later the cloud and inference services)."""

@@ -1,0 +1,1 @@
+"""The control API: REST and WebSocket on localhost, task center, registry, live runtime."""

@@ -1,0 +1,1 @@
+"""HTTP: a handler parses, calls one service, returns."""

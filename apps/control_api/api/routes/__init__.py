@@ -1,0 +1,1 @@
+"""One area of the HTTP contract a file."""

@@ -1,0 +1,1 @@
+"""The live runtime: text to a talking avatar at a client. It sees no database."""

@@ -1,0 +1,1 @@
+"""Where a session's sound and picture go."""

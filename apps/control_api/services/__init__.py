@@ -1,0 +1,1 @@
+"""Use-cases: plain classes and functions, no web framework, no broker."""

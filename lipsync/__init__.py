@@ -1,0 +1,1 @@
+"""Shared library: takes, media, faces, audio features, bundles, the engine contract."""

@@ -1,0 +1,1 @@
+"""Streaming audio features."""

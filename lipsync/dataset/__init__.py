@@ -1,0 +1,1 @@
+"""Takes: checking, preparing, reading."""

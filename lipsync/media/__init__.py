@@ -1,0 +1,1 @@
+"""Video, sound, mattes and time."""

@@ -1,0 +1,79 @@
+"""How long work tells its caller where it is, and how the caller stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from lipsync.errors import CancelledError
+
+
+class Progress(Protocol):
+    """What a job body is handed. Implementations are called from one thread at a time."""
+
+    def update(self, fraction: float) -> None:
+        """Report the share of the whole that is done, 0 to 1. Also a safe point: may raise ``CancelledError``."""
+
+    def stage(self, name: str) -> None:
+        """Name the stage now beginning (a stable snake_case word, translated by the page)."""
+
+    def log(self, line: str) -> None:
+        """Add one line to the job's log."""
+
+    def sample(self, name: str, value: float | str) -> None:
+        """Report a figure as it develops (a loss, the path of a sample picture)."""
+
+    def check(self) -> None:
+        """A safe point: raises ``CancelledError`` when the work is to stop, waits while it is to yield."""
+
+
+class SilentProgress:
+    """Progress that nobody watches; the default for library calls."""
+
+    def update(self, fraction: float) -> None:  # noqa: D102
+        pass
+
+    def stage(self, name: str) -> None:  # noqa: D102
+        pass
+
+    def log(self, line: str) -> None:  # noqa: D102
+        pass
+
+    def sample(self, name: str, value: float | str) -> None:  # noqa: D102
+        pass
+
+    def check(self) -> None:  # noqa: D102
+        pass
+
+
+class PartProgress:
+    """A part ``low..high`` of another progress, so that a step need not know what stands around it."""
+
+    def __init__(self, whole: Progress, low: float, high: float) -> None:
+        self._whole, self._low, self._high = whole, low, high
+
+    def update(self, fraction: float) -> None:  # noqa: D102
+        self._whole.update(self._low + (self._high - self._low) * min(max(fraction, 0.0), 1.0))
+
+    def stage(self, name: str) -> None:  # noqa: D102
+        self._whole.stage(name)
+
+    def log(self, line: str) -> None:  # noqa: D102
+        self._whole.log(line)
+
+    def sample(self, name: str, value: float | str) -> None:  # noqa: D102
+        self._whole.sample(name, value)
+
+    def check(self) -> None:  # noqa: D102
+        self._whole.check()
+
+
+@contextmanager
+def cancel_is_clean() -> Iterator[list[bool]]:
+    """Run a block and note, instead of raising, that it was cancelled: ``cancelled[0]``."""
+    cancelled = [False]
+    try:
+        yield cancelled
+    except CancelledError:
+        cancelled[0] = True

@@ -1,0 +1,1 @@
+"""Thin programs: each calls a library or a service."""

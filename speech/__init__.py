@@ -1,0 +1,1 @@
+"""Shared library: text to speech, voices, recognition, replies."""

@@ -1,0 +1,1 @@
+"""A person's voice, trained on this machine."""

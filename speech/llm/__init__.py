@@ -1,0 +1,1 @@
+"""Replies: knowledge base, rules, language models."""
