@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
-
-from lipsync.errors import CancelledError
 
 
 class Progress(Protocol):
@@ -67,13 +63,3 @@ class PartProgress:
 
     def check(self) -> None:  # noqa: D102
         self._whole.check()
-
-
-@contextmanager
-def cancel_is_clean() -> Iterator[list[bool]]:
-    """Run a block and note, instead of raising, that it was cancelled: ``cancelled[0]``."""
-    cancelled = [False]
-    try:
-        yield cancelled
-    except CancelledError:
-        cancelled[0] = True
