@@ -104,7 +104,7 @@ class Engine(ABC):
     def train(cls, take: Any, out: Path, options: TrainOptions, progress: Progress) -> Path:
         """Make a bundle folder ``out`` from a ``lipsync.dataset.take.PreparedTake`` and return it.
 
-        Writes aside and renames; nothing half-made is ever at ``out``. The last 20 % of the take are never learned from.
+        Writes aside and renames; nothing half-made is ever at ``out``. The take's last 20 % are never learned from.
         """
 
     @classmethod
@@ -116,6 +116,13 @@ class Engine(ABC):
     @abstractmethod
     def base(self) -> Any:
         """The avatar's ``lipsync.frame_cycle.BaseClip``."""
+
+    @abstractmethod
+    def rebase(self, base: Any) -> Engine:
+        """The same model (weights shared, nothing copied) drawing on another ``BaseClip`` of the same person.
+
+        The judge uses it to draw on frames that were held out. Closing either closes both.
+        """
 
     @abstractmethod
     def open_stream(self) -> DriveStream:
