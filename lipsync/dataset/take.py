@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from lipsync.engine import FPS, HOP, SAMPLE_RATE
 from lipsync.errors import InvalidInputError
 from lipsync.media.audio import load_audio
+from lipsync.media.matting import Picture, Screen, despill
 from lipsync.media.video import read_frames
 
 SCHEMA = 1
 HELD_OUT = 0.2
 """Share of a take's frames, at its end, that nothing is ever learned from."""
 VIDEO, ALPHA, AUDIO, VOICE = "video.mp4", "alpha.mp4", "audio.wav", "voice.wav"
-LANDMARKS, META, REPORT = "landmarks.npz", "take.json", "report.json"
+LANDMARKS, SCREEN, META, REPORT = "landmarks.npz", "screen.npz", "take.json", "report.json"
 VOICE_RATE = 24_000
 
 
@@ -84,6 +85,17 @@ class PreparedTake:
         """Whether the person was keyed."""
         return (self.folder / ALPHA).is_file()
 
+    @cached_property
+    def screen(self) -> Screen:
+        """What stood behind the person; kind "none" for a plain background."""
+        known = self.meta.get("screen") or {}
+        path = self.folder / SCREEN
+        if known.get("kind", "none") == "none" or not path.is_file():
+            return Screen("none")
+        with np.load(path, allow_pickle=False) as data:
+            plane = np.asarray(data["field"], np.float32)
+        return Screen(known["kind"], tuple(known["colour"]), plane, known["low"], known["high"])
+
     @property
     def report(self) -> dict[str, Any]:
         """The check's findings, as written by ``TakeReport.as_dict``."""
@@ -104,6 +116,11 @@ class PreparedTake:
         else:
             for _ in range(start, min(stop if stop is not None else self.n, self.n)):
                 yield np.full((self.height, self.width), 255, np.uint8)
+
+    def foreground(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[Picture, Picture]]:
+        """Pictures with the screen's colour taken off the person, and their mattes: (BGR, alpha), straight alpha."""
+        for picture, matte in zip(self.frames(start, stop), self.alpha(start, stop), strict=True):
+            yield despill(picture, matte, self.screen), matte
 
     def _exactly(self, name: str, start: int, stop: int | None, fmt: Any) -> Iterator[NDArray[np.uint8]]:
         stop = self.n if stop is None else min(stop, self.n)

@@ -1,0 +1,313 @@
+"""Chroma key joined with person segmentation: who is in front of the screen, as a soft matte.
+
+The screen's colour is found by itself (green or blue) and its light may be uneven: a smooth field holds how strongly
+each place shows the key colour (the key difference ``G - max(R, B)``, the classic difference matte of Petro Vlahos).
+A picture's share of that field is how much screen shows through. Segmentation says where a person can be at all: it
+throws away what stands beside the screen, fills holes that clothes or glasses tear, and stands in for the key where
+there is no screen.
+
+Segmentation comes in as a small picture from ``lipsync.face.segmentation``; this module knows no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+Plane = NDArray[np.float32]
+
+WORK = 256
+"""Side of the square, stretched picture that regions are decided in."""
+_add: Any = cv2.add  # its types know no scalar
+_CHANNEL = {"green": 1, "blue": 0}
+_MIN_DIFFERENCE = 25.0
+_MIN_SHARE = 0.08
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What stands behind the person.
+
+    Attributes:
+        kind: "green", "blue", or "none" for a plain background without a key colour.
+        colour: Mean screen colour, BGR 0..255.
+        field: float32 (64, 64), the key difference of the bare screen over the stretched picture; > 0.
+        low, high: Raw key values (0 screen, 1 person) that become alpha 0 and 1: noise below, spill above.
+        share: Share of the picture that shows screen.
+        unevenness: Standard deviation of the field over its mean, inside the screen.
+        noise: Standard deviation of the raw key on the bare screen.
+        spill: Mean share of the screen's difference found on the person near the edge, 0 for none.
+    """
+
+    kind: str
+    colour: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    field: Plane | None = None
+    low: float = 0.05
+    high: float = 0.98
+    share: float = 0.0
+    unevenness: float = 0.0
+    noise: float = 0.0
+    spill: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """``chroma_info``: key colour, evenness, spill, tolerance; JSON-serialisable, the field left out."""
+        return {
+            "kind": self.kind,
+            "colour_bgr": [round(c, 1) for c in self.colour],
+            "share": round(self.share, 4),
+            "unevenness": round(self.unevenness, 4),
+            "noise": round(self.noise, 4),
+            "spill": round(self.spill, 4),
+            "tolerance": [round(self.low, 4), round(self.high, 4)],
+        }
+
+
+def key_difference(bgr: Picture, kind: str) -> Picture:
+    """How much the key channel stands above both others: uint8 (h, w), 0 where it does not."""
+    blue, green, red = cv2.split(bgr)
+    channels = {"blue": blue, "green": green}
+    key = channels.pop(kind)
+    other = next(iter(channels.values()))
+    return np.asarray(cv2.subtract(key, cv2.max(other, red)), np.uint8)
+
+
+def fit_screen(frames: Sequence[Picture], persons: Sequence[Plane]) -> Screen:
+    """Find the screen from some pictures of one take, ten or more spread over it.
+
+    Args:
+        frames: BGR (h, w, 3), all of one size.
+        persons: Person probability (any size, stretched over the picture), one for each.
+
+    Returns:
+        The screen; kind "none" where less than 8 % of the picture shows a key colour.
+    """
+    small = [cv2.resize(frame, (WORK, WORK), interpolation=cv2.INTER_AREA) for frame in frames]
+    away = [_fit(person) < 0.2 for person in persons]
+    kind, threshold = _find_kind(small, away)
+    if kind == "none":
+        return Screen("none")
+    total = np.zeros((WORK, WORK), np.float32)
+    weight = np.zeros((WORK, WORK), np.float32)
+    colour = np.zeros(3)
+    differences = [key_difference(np.asarray(picture, np.uint8), kind) for picture in small]
+    bare = [
+        cv2.erode(((d > threshold) & free).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        for d, free in zip(differences, away, strict=True)
+    ]
+    for picture, difference, mask in zip(small, differences, bare, strict=True):
+        total += difference * mask
+        weight += mask
+        colour += picture[mask].sum(0)
+    seen = weight > 0.02 * len(small)
+    share = float(np.mean([mask.mean() for mask in bare]))
+    if not seen.any() or share < _MIN_SHARE / 2:
+        return Screen("none")
+    field = _spread(np.where(seen, total / np.maximum(weight, 1), 0).astype(np.float32), seen)
+    inside = field[seen]
+    raw = [1 - d / field for d in differences]
+    screen_values = np.concatenate([r[m][::7] for r, m in zip(raw, bare, strict=True)])
+    noise = float(screen_values.std())
+    low = float(np.clip(np.percentile(screen_values, 99.5) + 0.01, 0.05, 0.3))
+    spill = _spill(raw, persons)
+    return Screen(
+        kind=kind,
+        colour=tuple(float(c) for c in colour / max(weight.sum(), 1.0)),  # type: ignore[arg-type]
+        field=np.asarray(cv2.resize(field, (64, 64), interpolation=cv2.INTER_AREA), np.float32),
+        low=low,
+        high=float(np.clip(1.0 - spill, 0.85, 0.98)),
+        share=share,
+        unevenness=float(inside.std() / inside.mean()),
+        noise=noise,
+        spill=spill,
+    )
+
+
+def _find_kind(small: Sequence[Any], away: Sequence[NDArray[np.bool_]]) -> tuple[str, float]:
+    """The key colour most of the free picture shows, and the difference above which it counts (Otsu's split)."""
+    best, share, threshold = "none", _MIN_SHARE, 0.0
+    for kind in _CHANNEL:
+        values = np.concatenate([key_difference(p, kind)[free] for p, free in zip(small, away, strict=True)])
+        if not values.size:
+            continue
+        high = values[values > _MIN_DIFFERENCE]
+        part = high.size / (len(small) * WORK * WORK)
+        if part > share:
+            best, share = kind, part
+            threshold = max(_MIN_DIFFERENCE, 0.5 * float(np.median(high)))
+    return best, threshold
+
+
+def _spread(field: Plane, seen: NDArray[np.bool_]) -> Plane:
+    """Carry a field from where it was seen to everywhere, ever more widely where it was seen nowhere near."""
+    out = field.copy()
+    missing = ~seen
+    for sigma in (4, 12, 36, 108):
+        if not missing.any():
+            break
+        weight = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), sigma)
+        value = cv2.GaussianBlur(field * seen, (0, 0), sigma) / np.maximum(weight, 1e-6)
+        take = missing & (weight > 0.02)
+        out[take] = value[take]
+        missing = missing & ~take
+    out[missing] = float(field[seen].mean())
+    return np.maximum(np.asarray(cv2.GaussianBlur(out, (0, 0), 2.0), np.float32), _MIN_DIFFERENCE / 2)
+
+
+def _spill(raw: Sequence[Any], persons: Sequence[Plane]) -> float:
+    """How far the key reaches into the person just inside the edge."""
+    kernel = np.ones((9, 9), np.uint8)
+    values = []
+    for value, person in zip(raw, persons, strict=True):
+        inner = cv2.erode((_fit(person) > 0.9).astype(np.uint8), kernel)
+        ring = (inner > 0) & (cv2.erode(inner, kernel) == 0)
+        values.append(value[ring])
+    ring_values = np.concatenate(values)
+    return float(np.clip(1 - ring_values, 0, 1).mean()) if ring_values.size else 0.0
+
+
+def _fit(plane: Plane) -> Plane:
+    if plane.shape == (WORK, WORK):
+        return plane
+    return np.asarray(cv2.resize(plane, (WORK, WORK), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+class Keyer:
+    """Mattes of one take, picture by picture. Not thread-safe: it keeps its buffers.
+
+    Args:
+        screen: From ``fit_screen``.
+        width, height: Size of the pictures.
+    """
+
+    def __init__(self, screen: Screen, width: int, height: int) -> None:
+        self.screen = screen
+        self._size = (width, height)
+        self._inverse: Plane | None = None
+        if screen.field is not None:
+            field = cv2.resize(screen.field, self._size, interpolation=cv2.INTER_CUBIC)
+            # alpha = 255 * (raw - low) / (high - low) with raw = 1 - d / field, as gain * (1 - d / field) + offset
+            self._gain = 255.0 / (screen.high - screen.low)
+            self._inverse = np.asarray(-self._gain / np.maximum(field, 1.0), np.float32)
+            self._top = 255.0 + self._gain * (1.0 - screen.high)
+        self._person: Plane | None = None
+
+    def key(self, bgr: Picture, person: Plane) -> Picture:
+        """The matte of one picture.
+
+        Args:
+            bgr: (h, w, 3).
+            person: Person probability 0..1, any size, stretched over the picture.
+
+        Returns:
+            uint8 (h, w), 255 the person.
+        """
+        person = self._refined(bgr, _fit(person))
+        if self._inverse is None:
+            full = np.asarray(cv2.resize(person, self._size, interpolation=cv2.INTER_CUBIC), np.float32)
+            return np.asarray(np.clip(_step(full, 0.25, 0.75) * 255 + 0.5, 0, 255), np.uint8)
+        difference = key_difference(bgr, self.screen.kind)
+        value: Any = cv2.multiply(difference, self._inverse, dtype=cv2.CV_32F)
+        alpha = np.asarray(_add(value, self._top, dtype=cv2.CV_8U), np.uint8)
+        lift, cap = self._regions(alpha, person)
+        alpha = _bound(cv2.max, alpha, lift)
+        return _bound(cv2.min, alpha, cap)
+
+    def _refined(self, bgr: Picture, person: Plane) -> Plane:
+        """Segmentation whose outline follows the picture's edges (guided filter, He et al. 2010), steadied in time."""
+        if self._person is not None:
+            moved = np.abs(person - self._person)
+            person = np.where(moved < 0.3, 0.5 * person + 0.5 * self._person, person).astype(np.float32)
+        self._person = person
+        grey = cv2.cvtColor(cv2.resize(bgr, (WORK, WORK), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+        return guided_filter(grey.astype(np.float32) / np.float32(255), person, 6, 1e-3)
+
+    def _regions(self, alpha: Picture, person: Plane) -> tuple[Picture, Picture]:
+        """Lower and upper bounds of alpha, small: what must be person, what cannot be."""
+        small = np.asarray(cv2.resize(alpha, (WORK, WORK), interpolation=cv2.INTER_AREA), np.uint8)
+        reach = cv2.dilate((person > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        cap = np.full((WORK, WORK), 255, np.uint8)
+        doubtful = _stray(small, person, reach)
+        if doubtful.any():
+            # Round such things only segmentation can draw the line.
+            zone = cv2.dilate(doubtful, np.ones((7, 7), np.uint8))
+            cap = np.where(zone > 0, _step(person, 0.35, 0.65) * 255, 255).astype(np.uint8)
+        cap[(person < 0.02) & ~reach & (small < 200)] = 0
+        return _lift(small, person), cap
+
+
+def _stray(small: Picture, person: Plane, reach: NDArray[np.bool_]) -> Picture:
+    """Solid things that are not the person: a wall beside the screen, a lamp, a stand. uint8 0 or 1.
+
+    A hand that segmentation missed hangs on the person and leaves the picture's border alone; so do wisps of hair.
+    """
+    solid = ((small > 127) & (person < 0.5)).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
+    out = np.zeros((WORK, WORK), np.uint8)
+    for label in range(1, count):
+        left, top, width, height, area = stats[label]
+        box = (slice(top, top + height), slice(left, left + width))
+        part = labels[box] == label
+        attached = bool((part & reach[box]).any())
+        border = left == 0 or top == 0 or left + width == WORK
+        beyond = int((part & ~reach[box]).sum())
+        if beyond > 0 and (not attached or (border and beyond > 0.2 * area)):
+            out[box][part] = 1
+    return out
+
+
+def _lift(small: Picture, person: Plane) -> Picture:
+    """Holes inside the person, to be filled: all but those the bare screen shows through (an arm akimbo)."""
+    inner = np.asarray(cv2.erode(person, np.ones((5, 5), np.uint8)), np.float32)
+    lift = (_step(inner, 0.8, 0.97) * 255).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((small < 30).astype(np.uint8), connectivity=4)
+    for label in range(1, count):
+        if stats[label, cv2.CC_STAT_AREA] >= 0.002 * WORK * WORK:
+            lift[cv2.dilate((labels == label).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0] = 0
+    return lift
+
+
+def _bound(choose: Callable[..., Any], alpha: Picture, small: Picture) -> Picture:
+    bound = cv2.resize(small, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(choose(alpha, bound), np.uint8)
+
+
+def _step(value: Plane, low: float, high: float) -> Plane:
+    t = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def guided_filter(guide: Plane, value: Plane, radius: int, eps: float) -> Plane:
+    """Smooth ``value`` so that its edges fall on those of ``guide`` (both float32 (h, w))."""
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(x: Any) -> Any:
+        return cv2.blur(x, size, borderType=cv2.BORDER_REFLECT)
+
+    mean_guide, mean_value = mean(guide), mean(value)
+    variance = mean(guide * guide) - mean_guide * mean_guide
+    slope = (mean(guide * value) - mean_guide * mean_value) / (variance + eps)
+    offset = mean_value - slope * mean_guide
+    return np.asarray(mean(slope) * guide + mean(offset), np.float32)
+
+
+def despill(bgr: Picture, alpha: Picture, screen: Screen) -> Picture:
+    """Take the screen's colour off the person: (h, w, 3) uint8, a new array.
+
+    The key channel is held to the larger of the other two wherever the matte is soft and, by the take's spill, a
+    little inside; lightness lost is given back to all channels.
+    """
+    if screen.kind == "none":
+        return bgr.copy()
+    excess = key_difference(bgr, screen.kind).astype(np.float32)
+    reach = cv2.blur(cv2.erode(alpha, np.ones((9, 9), np.uint8)), (9, 9))
+    excess *= np.where(alpha < 255, 1.0, 1.0 - reach / 255.0).astype(np.float32)
+    out = bgr.astype(np.float32)
+    out[..., _CHANNEL[screen.kind]] -= excess
+    out += (excess * 0.3)[..., None]
+    return np.asarray(np.clip(out + 0.5, 0, 255), np.uint8)
