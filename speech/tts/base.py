@@ -12,14 +12,15 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from speech.streams import until_cancelled
+
 Pcm = NDArray[np.float32]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -154,31 +155,6 @@ class TextToSpeech(ABC):
 
     async def close(self) -> None:  # noqa: B027  (optional: most services keep nothing between sentences)
         """Free connections and threads. Safe to call twice."""
-
-
-async def until_cancelled(source: AsyncGenerator[T, None], cancel: asyncio.Event) -> AsyncGenerator[T, None]:
-    """Pass items on until ``cancel`` is set, even while ``source`` is waiting; then close ``source``."""
-    waiter = asyncio.ensure_future(cancel.wait())
-    step: asyncio.Future[T] | None = None
-    try:
-        while not cancel.is_set():
-            step = asyncio.ensure_future(anext(source))
-            await asyncio.wait({step, waiter}, return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
-                return
-            try:
-                item = step.result()
-            except StopAsyncIteration:
-                return
-            if cancel.is_set():
-                return
-            yield item
-    finally:
-        waiter.cancel()
-        if step is not None and not step.done():
-            step.cancel()
-            await asyncio.wait({step})
-        await source.aclose()
 
 
 async def collect(chunks: AsyncIterator[Pcm]) -> Pcm:
