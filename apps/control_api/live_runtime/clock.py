@@ -1,0 +1,92 @@
+"""The one clock of a session: every 20 ms it hands sound, and every 40 ms a picture, to all outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from apps.control_api.live_runtime.frames import PACKET_SAMPLES, MediaFrame, PacketFrame
+from apps.control_api.live_runtime.playout import Playout, faded
+
+_LOG = logging.getLogger(__name__)
+PACKET_S = 0.02
+STANDSTILL_S = 0.3
+"""Later than this the clock does not hurry after the time it missed; it goes on from now."""
+
+
+class Sink(Protocol):
+    """Where a session's packets go: a client, a file, a camera."""
+
+    def take(self, packet: PacketFrame) -> None:
+        """Take 20 ms. Must not block and must not keep more than a bounded number."""
+
+
+class Clock:
+    """Pulls frames from the playout buffer at their time.
+
+    Args:
+        playout: The session's buffer.
+        on_frame: Told every MediaFrame when its sound begins.
+    """
+
+    def __init__(self, playout: Playout, on_frame: Callable[[MediaFrame], None]) -> None:
+        self.sinks: list[Sink] = []
+        self.late_ms = 0.0
+        self.skipped = 0
+        self._playout, self._on_frame = playout, on_frame
+
+    def add(self, sink: Sink) -> None:
+        """Begin to feed a sink."""
+        self.sinks.append(sink)
+        self._playout.watched = True
+        self._playout.work.set()
+
+    def remove(self, sink: Sink) -> None:
+        """Stop feeding a sink; unknown ones are ignored."""
+        if sink in self.sinks:
+            self.sinks.remove(sink)
+        self._playout.watched = bool(self.sinks)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            late = await self._until(due)
+            if late > STANDSTILL_S:
+                missed = int(late / (2 * PACKET_S))
+                self._playout.skip(missed)
+                self.skipped += missed
+                due += missed * 2 * PACKET_S
+                _LOG.warning("the live clock stood still for %d ms", late * 1000)
+            frame = self._playout.next()
+            cuts = self._playout.cuts
+            self._give(
+                PacketFrame(frame.turn, frame.number * 2, frame.sound[:PACKET_SAMPLES], frame.picture, frame.held)
+            )
+            self._on_frame(frame)
+            await self._until(due + PACKET_S)
+            second = frame.sound[PACKET_SAMPLES:]
+            # An interrupt between the halves is heard at once, not 20 ms later.
+            turn = frame.turn
+            if self._playout.cuts != cuts and turn:
+                second, turn = faded(second), 0
+                self._playout.fade_done()
+            self._give(PacketFrame(turn, frame.number * 2 + 1, second, None))
+            due += 2 * PACKET_S
+
+    async def _until(self, due: float) -> float:
+        loop = asyncio.get_running_loop()
+        wait = due - loop.time()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        late = max(0.0, loop.time() - due)
+        # A maximum that is forgotten slowly: half of it in about half a minute.
+        self.late_ms = max(late * 1000, self.late_ms * 0.9995)
+        return late
+
+    def _give(self, packet: PacketFrame) -> None:
+        for sink in list(self.sinks):
+            sink.take(packet)

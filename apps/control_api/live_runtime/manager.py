@@ -1,0 +1,199 @@
+"""All live sessions of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from apps.control_api.live_runtime.events import LiveEvent, OnEvent
+from apps.control_api.live_runtime.host import HostPool, Loader, load_engine
+from apps.control_api.live_runtime.session import LiveSession
+from apps.control_api.live_runtime.spec import LiveLimits, ReplySpec, SessionSpec
+from apps.control_api.live_runtime.stages.reply import Conversation, EchoReplier, Replier
+from lipsync.errors import ConflictError, NotFoundError, TooManyError
+from speech.tts.base import TextToSpeech
+
+_LOG = logging.getLogger(__name__)
+_ENDED_KEPT = 1000
+MakeVoice = Callable[[str, Mapping[str, Any]], TextToSpeech]
+MakeReplier = Callable[[ReplySpec], Replier]
+
+
+def make_voice(backend: str, settings: Mapping[str, Any]) -> TextToSpeech:
+    """The voice back-end a spec names."""
+    from speech.tts.registry import create
+
+    return create(backend, settings)
+
+
+def make_replier(spec: ReplySpec) -> Replier:
+    """The reply back-end a spec names."""
+    if spec.backend == "echo":
+        return EchoReplier()
+    from speech.llm.registry import DEFAULT, create, load_class
+
+    name = DEFAULT if spec.backend == "rules" else spec.backend
+    settings = dict(spec.settings)
+    if spec.system_prompt and "system_prompt" in load_class(name).Settings.model_fields:
+        settings["system_prompt"] = spec.system_prompt
+    return Conversation(create(name, settings))
+
+
+class LiveManager:
+    """Opens, finds and closes sessions. All methods belong to one event loop.
+
+    Args:
+        limits: Caps and patience.
+        on_event: Told what happens in any session; called on the loop, must not block or raise.
+        load: Loads an engine; blocking. For tests and other engines.
+        voice: Makes a voice back-end. For tests.
+        replier: Makes a reply back-end. For tests.
+    """
+
+    def __init__(
+        self,
+        limits: LiveLimits | None = None,
+        on_event: OnEvent | None = None,
+        *,
+        load: Loader = load_engine,
+        voice: MakeVoice = make_voice,
+        replier: MakeReplier = make_replier,
+    ) -> None:
+        self.limits = limits or LiveLimits()
+        self._on_event = on_event
+        self._make_voice, self._make_replier = voice, replier
+        self.hosts = HostPool(load, self.limits.unload_after_s)
+        self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "live-encode")
+        self._sessions: dict[str, LiveSession] = {}
+        self._opening: set[str] = set()
+        self._none_opening = asyncio.Event()
+        self._none_opening.set()
+        self._ended: dict[str, str] = {}
+        self._down = False
+
+    async def open(self, spec: SessionSpec) -> LiveSession:
+        """Load what the session needs and start it; returns when it can be watched.
+
+        Raises:
+            TooManyError: As many sessions are open as may be.
+            ConflictError: The id is in use, or the manager is shutting down.
+            BundleError: The avatar cannot be loaded.
+            InvalidInputError, NotFoundError, UnavailableError: The voice, reply or background cannot be had.
+        """
+        if self._down:
+            raise ConflictError("The studio is shutting down.", "Start it again.")
+        if spec.id in self._sessions or spec.id in self._opening:
+            raise ConflictError("A session with this id is open.", "Leave the id out to have one made.")
+        count = len(self._sessions) + len(self._opening)
+        if count >= self.limits.max_sessions:
+            raise TooManyError(
+                f"{count} live sessions are open; {self.limits.max_sessions} are allowed.",
+                "Close one, or raise the limit.",
+                {"open": count, "max_sessions": self.limits.max_sessions},
+            )
+        self._opening.add(spec.id)
+        self._none_opening.clear()
+        try:
+            session = await self._start(spec)
+            self._sessions[spec.id] = session
+        finally:
+            self._opening.discard(spec.id)
+            if not self._opening:
+                self._none_opening.set()
+        if self._down:
+            await session.close("shutdown")
+            raise ConflictError("The studio is shutting down.", "Start it again.")
+        self._emit(LiveEvent("session_state", spec.id, {"state": session.state, "reason": "opened"}))
+        return session
+
+    def get(self, session_id: str) -> LiveSession:
+        """An open session.
+
+        Raises:
+            ConflictError: It has ended.
+            NotFoundError: There never was one.
+        """
+        session = self._sessions.get(session_id)
+        if session is not None:
+            return session
+        if session_id in self._ended:
+            raise ConflictError(
+                f"The session has ended ({self._ended[session_id]}).", "Open a new one.", {"session_id": session_id}
+            )
+        raise NotFoundError("There is no such session.", "List the sessions.", {"session_id": session_id})
+
+    def list(self) -> list[LiveSession]:
+        """Open sessions, oldest first."""
+        return [*self._sessions.values()]
+
+    async def close(self, session_id: str, reason: str = "closed") -> None:
+        """End a session; one that has ended already is fine.
+
+        Raises:
+            NotFoundError: There never was one.
+        """
+        session = self._sessions.get(session_id)
+        if session is not None:
+            await session.close(reason)
+        elif session_id not in self._ended:
+            raise NotFoundError("There is no such session.", "List the sessions.", {"session_id": session_id})
+
+    async def shutdown(self) -> None:
+        """End everything. Safe to call twice."""
+        self._down = True
+        await self._none_opening.wait()
+        await asyncio.gather(*(session.close("shutdown") for session in self.list()))
+        await self.hosts.close()
+        await asyncio.to_thread(self._pool.shutdown, True)
+
+    async def _start(self, spec: SessionSpec) -> LiveSession:
+        host = await self.hosts.acquire(spec.avatar)
+        tts: TextToSpeech | None = None
+        compositor = None
+        try:
+            tts = await asyncio.to_thread(self._make_voice, spec.voice.backend, spec.voice_settings)
+            replier = await asyncio.to_thread(self._make_replier, spec.reply)
+            compositor = await host.compositor(spec.background, spec.mark)
+            await tts.warm_up()
+            return LiveSession(
+                spec,
+                host=host,
+                compositor=compositor,
+                tts=tts,
+                replier=replier,
+                limits=self.limits,
+                on_event=self._emit,
+                on_closed=self._closed(tts),
+                pool=self._pool,
+            )
+        except BaseException:
+            if compositor is not None:
+                await host.release_compositor(spec.background, spec.mark)
+            if tts is not None:
+                await tts.close()
+            await self.hosts.release(host)
+            raise
+
+    def _closed(self, tts: TextToSpeech) -> Any:
+        async def closed(session: LiveSession) -> None:
+            self._sessions.pop(session.id, None)
+            self._ended[session.id] = session.reason
+            while len(self._ended) > _ENDED_KEPT:
+                self._ended.pop(next(iter(self._ended)))
+            await tts.close()
+            await session.host.release_compositor(session.spec.background, session.spec.mark)
+            await self.hosts.release(session.host)
+
+        return closed
+
+    def _emit(self, event: LiveEvent) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            _LOG.exception("the listener for live events failed")

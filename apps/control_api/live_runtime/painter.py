@@ -1,0 +1,143 @@
+"""Draws a session's pictures just ahead of the clock: speech as it comes, else the idle cycle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.control_api.live_runtime.host import EngineHost
+from apps.control_api.live_runtime.playout import Entry, Playout
+from lipsync.compositor import Compositor
+from lipsync.engine import Patch
+
+Picture = NDArray[np.uint8]
+FIRST_BATCH = 2
+LARGEST_BATCH = 6
+PATIENCE = 25
+"""Drawings that may fail in a row before the session is given up."""
+
+
+class Painter:
+    """The stage between the playout buffer and the engine.
+
+    Args:
+        host: Draws mouths and runs the composing.
+        compositor: Draws whole pictures of this session.
+        playout: Says what is wanted and takes what is drawn.
+        on_painted: Told the turn of each drawn speech frame.
+        on_error: Told when a drawing fails; the last picture is held and sound goes on.
+        on_broken: Told when drawings keep failing.
+    """
+
+    def __init__(
+        self,
+        host: EngineHost,
+        compositor: Compositor,
+        playout: Playout,
+        *,
+        on_painted: Callable[[int], Any],
+        on_error: Callable[[str, int, Exception], None],
+        on_broken: Callable[[Exception], None],
+    ) -> None:
+        self.host, self.compositor = host, compositor
+        self._playout = playout
+        self._on_painted, self._on_error, self._on_broken = on_painted, on_error, on_broken
+        self.paint_ms = 8.0
+        self._batch = FIRST_BATCH
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        playout = self._playout
+        while True:
+            await playout.work.wait()
+            playout.work.clear()
+            while playout.watched:
+                entries = playout.take_speech(self._batch, self._batch * self.paint_ms / 1000)
+                pose = None if entries else playout.take_idle()
+                if not entries and pose is None:
+                    if not playout.speaking and not playout.buffered:
+                        self._batch = FIRST_BATCH
+                    break
+                await self._draw(entries, pose)
+
+    async def _draw(self, entries: list[Entry], pose: int | None) -> None:
+        started = time.monotonic()
+        try:
+            if entries:
+                await self._speech(entries)
+                self._batch = min(self._batch + 1, LARGEST_BATCH)
+            elif pose is not None:
+                await self._idle(pose)
+            self._failures = 0
+        except Exception as error:
+            self._failures += 1
+            if self._failures == 1:
+                self._on_error("paint", entries[0].turn if entries else 0, error)
+            if self._failures >= PATIENCE:
+                self._on_broken(error)
+                raise
+            for entry in entries:
+                self._playout.draw_done(entry, None)
+            await asyncio.sleep(0.02)
+            return
+        if entries:
+            self.paint_ms += 0.2 * ((time.monotonic() - started) * 1000 / len(entries) - self.paint_ms)
+
+    async def _speech(self, entries: list[Entry]) -> None:
+        cycle = self.host.engine.base.cycle
+        jobs = [(entry, cycle(entry.pose)) for entry in entries]
+        patches = await self.host.draw([(index, _drive(entry)) for entry, index in jobs])
+        rests = [await self.host.rest(index) if entry.weight < 1 else None for entry, index in jobs]
+        pictures = await self.host.compose(
+            self._compose,
+            [
+                (index, patch, rest, entry.weight)
+                for (entry, index), patch, rest in zip(jobs, patches, rests, strict=True)
+            ],
+        )
+        for entry, picture in zip(entries, pictures, strict=True):
+            self._playout.draw_done(entry, picture)
+            self._on_painted(entry.turn)
+
+    async def _idle(self, pose: int) -> None:
+        index = self.host.engine.base.cycle(pose)
+        rest = await self.host.rest(index)
+        picture = (await self.host.compose(self._compose, [(index, rest, None, 1.0)]))[0]
+        self._playout.idle_done(pose, picture)
+
+    def _compose(self, jobs: list[tuple[int, Patch, Patch | None, float]]) -> list[Picture]:
+        made = []
+        for index, patch, rest, weight in jobs:
+            if rest is None:
+                made.append(self.compositor.compose(index, patch))
+            elif _alike(patch, rest):
+                made.append(self.compositor.compose(index, _between(patch, rest, weight)))
+            else:
+                made.append(_mix(self.compositor.compose(index, patch), self.compositor.compose(index, rest), weight))
+        return made
+
+
+def _drive(entry: Entry) -> Any:
+    return entry.frame.drive if entry.frame is not None else None
+
+
+def _alike(a: Patch, b: Patch) -> bool:
+    return (a.x, a.y, a.i420.shape) == (b.x, b.y, b.i420.shape) and (a.mask is None) == (b.mask is None)
+
+
+def _between(patch: Patch, rest: Patch, weight: float) -> Patch:
+    mask = None
+    if patch.mask is not None and rest.mask is not None:
+        mask = _mix(patch.mask, rest.mask, weight)
+    return Patch(patch.x, patch.y, _mix(patch.i420, rest.i420, weight), mask)
+
+
+def _mix(a: NDArray[np.uint8], b: NDArray[np.uint8], weight: float) -> NDArray[np.uint8]:
+    return np.asarray(cv2.addWeighted(a, weight, b, 1.0 - weight, 0.0), np.uint8)

@@ -1,0 +1,408 @@
+"""One live talking avatar: its stages, its clock, its clients, and their common end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.control_api.live_runtime.clock import Clock, Sink
+from apps.control_api.live_runtime.events import EventKind, LiveEvent, OnEvent, SessionStats, State
+from apps.control_api.live_runtime.frames import (
+    ChatFrame,
+    DrivenFrame,
+    Frame,
+    MediaFrame,
+    PcmFrame,
+    TextEndFrame,
+    TextFrame,
+    TurnEndFrame,
+)
+from apps.control_api.live_runtime.host import EngineHost
+from apps.control_api.live_runtime.painter import Painter
+from apps.control_api.live_runtime.playout import Playout
+from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
+from apps.control_api.live_runtime.stage import Stage, StageRunner
+from apps.control_api.live_runtime.stages.animate import AnimateStage
+from apps.control_api.live_runtime.stages.reply import Replier, ReplyStage
+from apps.control_api.live_runtime.stages.speak import SpeakStage
+from apps.control_api.live_runtime.transports.webrtc import WebRtcClient
+from apps.control_api.live_runtime.turns import Turns
+from lipsync.compositor import Compositor
+from lipsync.errors import ConflictError, InvalidInputError, StudioError, TooManyError
+from speech.tts.base import TextToSpeech
+
+_LOG = logging.getLogger(__name__)
+OnClosed = Callable[["LiveSession"], Coroutine[Any, Any, None]]
+
+
+class LiveSession:
+    """An open session. Made by ``LiveManager.open``; every method belongs to the event loop it was made on.
+
+    Args:
+        spec: What it is made from.
+        host: The engine, already acquired; the manager releases it in ``on_closed``.
+        compositor: Draws this session's pictures.
+        tts: The voice back-end, shared.
+        replier: Answers chat; closed with the session.
+        limits: Caps and patience.
+        on_event: Told what happens.
+        on_closed: Awaited once, at the very end.
+        pool: Threads for encoding.
+    """
+
+    def __init__(
+        self,
+        spec: SessionSpec,
+        *,
+        host: EngineHost,
+        compositor: Compositor,
+        tts: TextToSpeech,
+        replier: Replier,
+        limits: LiveLimits,
+        on_event: OnEvent,
+        on_closed: OnClosed,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self.spec, self.host = spec, host
+        self.state: State = "ready"
+        self.reason = ""
+        self._limits, self._on_event, self._on_closed, self._pool = limits, on_event, on_closed, pool
+        self._began = time.monotonic()
+        self._alone_since = self._began
+        self._watched_once = False
+        self.turns = Turns()
+        base = host.engine.base
+        self.playout = Playout(compositor.compose(base.cycle(0), None))
+        self.clock = Clock(self.playout, self._played)
+        self._clients: list[WebRtcClient] = []
+        self._partings: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+        self._painter = Painter(
+            host,
+            compositor,
+            self.playout,
+            on_painted=self._painted,
+            on_error=self._stage_failed,
+            on_broken=lambda error: self._break("engine", error),
+        )
+        animate = AnimateStage(host.engine.open_stream(), host.drive)
+        self._animate = self._runner(animate, self._to_playout, 4)
+        self._speak_stage = SpeakStage(tts, spec.voice, self.turns.cancel)
+        self._speak = self._runner(self._speak_stage, self._animate.put, 64)
+        self._reply = self._runner(
+            ReplyStage(replier, self.turns.cancel), self._speak.put, limits.max_pending_turns * 4
+        )
+        self._tasks = [
+            asyncio.create_task(work, name=f"live-{name}")
+            for name, work in (
+                ("reply", self._reply.run()),
+                ("speak", self._speak.run()),
+                ("animate", self._animate.run()),
+                ("paint", self._painter.run()),
+                ("clock", self.clock.run()),
+                ("watch", self._watch()),
+            )
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._task_ended)
+
+    @property
+    def id(self) -> str:
+        """The session's UUID."""
+        return self.spec.id
+
+    @property
+    def speaking(self) -> bool:
+        """Whether speech is heard right now."""
+        return self.playout.speaking
+
+    # -- in ----------------------------------------------------------------------------------------------------------
+
+    async def say(self, text: str, interrupt: bool = False) -> int:
+        """Speak ``text`` after what is still to be said, or at once.
+
+        Returns:
+            The turn's number, without waiting for the speech.
+
+        Raises:
+            ConflictError: The session is closed.
+            InvalidInputError: Nothing to say, or too much.
+            TooManyError: Too many turns wait.
+        """
+        self._check_text(text)
+        turn = self._begin(interrupt)
+        await self._reply.put(TextFrame(turn, text))
+        await self._reply.put(TextEndFrame(turn))
+        return turn
+
+    async def chat(self, text: str, interrupt: bool = True) -> int:
+        """Answer ``text``; raises as ``say``."""
+        self._check_text(text)
+        turn = self._begin(interrupt)
+        await self._reply.put(ChatFrame(turn, text))
+        return turn
+
+    async def audio(self, pcm: NDArray[np.float32], rate: int, interrupt: bool = False) -> int:
+        """Let ready sound drive the mouth.
+
+        Args:
+            pcm: float32 mono in -1..1.
+            rate: Samples a second, 8,000 to 192,000.
+            interrupt: At once instead of after what is still to be said.
+
+        Raises:
+            As ``say``.
+        """
+        if not 8_000 <= rate <= 192_000:
+            raise InvalidInputError(f"A sample rate of {rate} is out of range.", "Send 8,000 to 192,000 Hz.")
+        if not len(pcm):
+            raise InvalidInputError("The sound is empty.", "Send at least one sample.")
+        if len(pcm) > self._limits.max_audio_s * rate:
+            raise InvalidInputError(
+                f"The sound is longer than {self._limits.max_audio_s:g} s.", "Send it in several pieces."
+            )
+        turn = self._begin(interrupt)
+        await self._reply.put(PcmFrame(turn, np.ascontiguousarray(pcm, np.float32), rate))
+        await self._reply.put(TextEndFrame(turn))
+        return turn
+
+    def interrupt(self) -> list[int]:
+        """Stop everything that is being said or waits to be; returns the turns cut off."""
+        self._check_open()
+        return self._cut()
+
+    # -- clients and outputs -----------------------------------------------------------------------------------------
+
+    async def offer(self, sdp: str, kind: str = "offer") -> dict[str, str]:
+        """Connect a WebRTC client.
+
+        Returns:
+            ``{"sdp", "type"}`` of the answer, candidates included.
+
+        Raises:
+            ConflictError: The session is closed.
+            TooManyError: As many clients watch as may.
+            InvalidInputError: The offer is not understood.
+        """
+        self._check_open()
+        if len(self._clients) >= self._limits.max_clients:
+            raise TooManyError(
+                f"{len(self._clients)} clients watch this session already.", "Close one of them.",
+                {"max_clients": self._limits.max_clients},
+            )  # fmt: skip
+        base = self.host.engine.base
+        client = WebRtcClient(
+            base.width,
+            base.height,
+            bitrate=self.spec.video_bitrate,
+            codec=self.spec.video_codec,
+            ice_servers=self.spec.ice_servers,
+            pool=self._pool,
+            on_sent=lambda turn: self.turns.passed(turn, "encode"),
+            on_connected=self._client_connected,
+            on_ended=self._client_ended,
+        )
+        self._clients.append(client)
+        try:
+            answer, answer_kind = await client.answer(sdp, kind)
+        except BaseException:
+            self._clients.remove(client)
+            await client.close()
+            raise
+        if self._closing is not None:
+            await client.close()
+            raise ConflictError("The session has ended.", "Open a new one.")
+        return {"sdp": answer, "type": answer_kind}
+
+    def attach(self, sink: Sink) -> None:
+        """Feed another output (a recording, a camera) from the same clock."""
+        self._check_open()
+        self._watched_once = True
+        self.clock.add(sink)
+
+    def detach(self, sink: Sink) -> None:
+        """Stop feeding an output."""
+        self.clock.remove(sink)
+        self._alone_since = time.monotonic()
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def stats(self) -> SessionStats:
+        """The session at a glance."""
+        base, playout = self.host.engine.base, self.playout
+        encode = [c.encode_ms for c in self._clients if c.connected]
+        return SessionStats(
+            id=self.id,
+            state=self.state,
+            speaking=self.speaking,
+            turn=self.turns.last,
+            pending_turns=len(self.turns.open()),
+            uptime_s=round(time.monotonic() - self._began, 1),
+            clients=len(encode),
+            frames=playout.number,
+            held=playout.held,
+            skipped=self.clock.skipped,
+            gaps=playout.gaps,
+            buffered=playout.buffered,
+            start_frames=playout.start_frames,
+            paint_ms=round(self._painter.paint_ms, 2),
+            encode_ms=round(max(encode, default=0.0), 2),
+            late_ms=round(self.clock.late_ms, 2),
+            dropped_pictures=sum(c.dropped for c in self._clients),
+            width=base.width,
+            height=base.height,
+            engine=self.host.engine.name,
+            turns=self.turns.stats(),
+        )
+
+    async def close(self, reason: str = "closed") -> None:
+        """End the session and wait until nothing of it is left. Safe to call twice, from anywhere."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(reason), name="live-close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self, reason: str) -> None:
+        if self.state != "failed":
+            self.state, self.reason = "closed", reason
+        self._cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        clients, self._clients = self._clients, []
+        for client in clients:
+            self.clock.remove(client)
+        await asyncio.gather(*(client.close() for client in clients), *self._partings)
+        self.clock.sinks.clear()
+        await self._on_closed(self)
+        self._emit("session_state", state=self.state, reason=self.reason)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _runner(self, stage: Stage, put: Callable[[Frame], Coroutine[Any, Any, None]], size: int) -> StageRunner:
+        return StageRunner(stage, self.turns, put, self._stage_failed, size)
+
+    def _check_open(self) -> None:
+        if self._closing is not None or self.state in ("closed", "failed"):
+            raise ConflictError(f"The session has ended ({self.reason}).", "Open a new one.", {"session_id": self.id})
+
+    def _check_text(self, text: str) -> None:
+        if not text.strip():
+            raise InvalidInputError("There is nothing to say.", "Send some text.")
+        if len(text) > self._limits.max_text:
+            raise InvalidInputError(
+                f"The text has {len(text)} characters; {self._limits.max_text} are allowed.", "Send it in parts.",
+                {"length": len(text), "max": self._limits.max_text},
+            )  # fmt: skip
+
+    def _begin(self, interrupt: bool) -> int:
+        self._check_open()
+        if interrupt:
+            self._cut()
+        waiting = len(self.turns.open())
+        if waiting >= self._limits.max_pending_turns:
+            raise TooManyError(
+                f"{waiting} utterances wait already.", "Wait, or interrupt.",
+                {"max_pending_turns": self._limits.max_pending_turns},
+            )  # fmt: skip
+        turn = self.turns.begin()
+        self._emit("turn_started", turn=turn.number)
+        return turn.number
+
+    def _cut(self) -> list[int]:
+        cut = self.turns.interrupt()
+        for runner in (self._reply, self._speak, self._animate):
+            runner.cut()
+        self.playout.cut()
+        for turn in cut:
+            self._emit("turn_ended", turn=turn, outcome="interrupted")
+        return cut
+
+    async def _to_playout(self, frame: Frame) -> None:
+        if isinstance(frame, DrivenFrame):
+            await self.playout.room.wait()
+            if not self.turns.stale(frame.turn):
+                self.playout.add(frame)
+        elif isinstance(frame, TurnEndFrame):
+            self.playout.end(frame.turn)
+
+    def _painted(self, turn: int) -> None:
+        self.turns.passed(turn, "paint")
+
+    def _played(self, frame: MediaFrame) -> None:
+        if frame.first and self.turns.passed(frame.turn, "playout"):
+            self._emit("turn_first_frame", turn=frame.turn, latency_ms=self.turns.latency_ms(frame.turn, "playout"))
+        for turn in self.playout.take_ended():
+            if self.turns.end(turn, "spoken"):
+                self._emit("turn_ended", turn=turn, outcome=self.turns.outcome(turn))
+
+    def _stage_failed(self, stage: str, turn: int, error: Exception) -> None:
+        code, message, remedy = _facts(error)
+        _LOG.warning("live session %s: %s failed in turn %d", self.id, stage, turn, exc_info=error)
+        self.turns.fail(turn, code)
+        kind: EventKind = "warning" if stage == "paint" else "error"
+        self._emit(kind, code=code, message=message, remedy=remedy, stage=stage, turn=turn)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None and self._closing is None:
+            self._break(task.get_name().removeprefix("live-"), task.exception())
+
+    def _break(self, stage: str, error: BaseException | None) -> None:
+        if self._closing is not None or self.state == "failed":
+            return
+        code, message, remedy = _facts(error)
+        _LOG.error("live session %s ends: %s", self.id, stage, exc_info=error)
+        self.state, self.reason = "failed", f"{stage}: {message}"
+        self._emit("error", code=code, message=message, remedy=remedy, stage=stage)
+        self._closing = asyncio.create_task(self._close("failed"), name="live-close")
+
+    def _client_connected(self, client: WebRtcClient) -> None:
+        self._watched_once = True
+        self.clock.add(client)
+        if self.state == "ready":
+            self.state = "live"
+            self._emit("session_state", state=self.state, reason="client_connected")
+
+    def _client_ended(self, client: WebRtcClient, reason: str) -> None:
+        self.clock.remove(client)
+        if client in self._clients:
+            self._clients.remove(client)
+        self._alone_since = time.monotonic()
+        if reason != "client_left":
+            self._emit(
+                "warning", code=reason, message="A client went without saying goodbye.", remedy="Check its network."
+            )
+        if self.state == "live" and not any(c.connected for c in self._clients):
+            self.state = "ready"
+            self._emit("session_state", state=self.state, reason=reason)
+        parting = asyncio.create_task(client.close(), name="live-client-part")
+        self._partings.add(parting)
+        parting.add_done_callback(self._partings.discard)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            for client in list(self._clients):
+                await client.check(self._limits.lost_after_s, self._limits.handshake_s)
+            if self._clients or self.clock.sinks:
+                continue
+            alone = time.monotonic() - self._alone_since
+            if alone > (self._limits.linger_s if self._watched_once else self._limits.connect_timeout_s):
+                reason = "nobody_watches" if self._watched_once else "nobody_came"
+                self._closing = self._closing or asyncio.create_task(self._close(reason), name="live-close")
+                return
+
+    def _emit(self, kind: EventKind, **data: Any) -> None:
+        self._on_event(LiveEvent(kind, self.id, data))
+
+
+def _facts(error: BaseException | None) -> tuple[str, str, str]:
+    if isinstance(error, StudioError):
+        return error.code, error.message, error.remedy
+    return "internal", f"{type(error).__name__}: {error}", "See the log."
