@@ -1,0 +1,105 @@
+"""Sound as the shape model hears it: log-mel freed from whose voice, microphone and level it is.
+
+Every band is measured from its running mean over speech. On the take that mean is the person's own; when another voice
+drives, the mean moves to that voice within seconds, which is worth more than any other single step against foreign
+voices. The running mean looks only back, so a stream and a file give the same features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsync.audio.mel import BANDS, MelStream
+
+Features = NDArray[np.float32]
+
+SCALE = 2.5
+"""Natural-log units to one feature unit: about the spread of a band over speech."""
+LOW, HIGH = -3.0, 3.0
+"""Features are held in here, so that digital silence is no stranger than a quiet room."""
+ACTIVE_UNDER_LEVEL = 4.0
+"""A frame is speech if its mean log-energy is within this (natural log of power) of the voice's level."""
+_LEVEL_RISE, _LEVEL_FALL = 0.3, 0.005
+_LEVEL_REACH, _LEVEL_RANGE = 7.0, 5.0
+_PRIOR_FRAMES = 300.0
+_MEMORY_FRAMES = 2000.0
+
+
+@dataclass(frozen=True)
+class VoiceStats:
+    """A voice's ordinary spectrum.
+
+    Attributes:
+        mean: float32 (40,), mean log-mel over speech.
+        level: Mean log-energy of its louder frames.
+    """
+
+    mean: NDArray[np.float32]
+    level: float
+
+
+def voice_stats(mel: NDArray[np.float32]) -> VoiceStats:
+    """The ordinary spectrum of a voice, from log-mel frames (n, 40) of a whole recording."""
+    if not len(mel):
+        return VoiceStats(np.zeros(BANDS, np.float32), 0.0)
+    energy = mel.mean(1)
+    level = float(np.percentile(energy, 95))
+    active = energy > level - ACTIVE_UNDER_LEVEL
+    return VoiceStats(mel[active].mean(0).astype(np.float32), level)
+
+
+def normalise(mel: NDArray[np.float32], stats: VoiceStats) -> Features:
+    """Features (n, 40) of log-mel frames against a known spectrum."""
+    return np.clip((mel - stats.mean) / SCALE, LOW, HIGH).astype(np.float32)
+
+
+class FeatureStream:
+    """Features and speech activity of one sound that arrives in pieces.
+
+    Args:
+        stats: The take's voice, which the running mean begins at.
+    """
+
+    def __init__(self, stats: VoiceStats) -> None:
+        self._stats = stats
+        self._mel = MelStream()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the sound so far, and the voice that made it."""
+        self._mel.reset()
+        self._mean = self._stats.mean.astype(np.float64)
+        self._level = self._stats.level
+        self._weight = _PRIOR_FRAMES
+
+    def push(self, pcm: NDArray[np.float32]) -> tuple[Features, NDArray[np.float32]]:
+        """Take sound; return features (m, 40) and activity (m,) of the frames that became certain.
+
+        Activity is how far the frame's energy stands under the voice's level, as features scale: 0 at the level,
+        negative below it.
+        """
+        return self._normalise(self._mel.push(pcm))
+
+    def flush(self) -> tuple[Features, NDArray[np.float32]]:
+        """The frames still owed. The voice is remembered; call ``reset`` to forget it."""
+        return self._normalise(self._mel.flush())
+
+    def _normalise(self, mel: NDArray[np.float32]) -> tuple[Features, NDArray[np.float32]]:
+        features = np.empty_like(mel)
+        energy = mel.mean(1)
+        activity = np.empty(len(mel), np.float32)
+        for i, frame in enumerate(mel):
+            loud = float(energy[i])
+            if loud > self._level:
+                self._level += _LEVEL_RISE * (loud - self._level)
+            elif loud > self._level - _LEVEL_REACH:  # a quieter voice, not a pause
+                self._level = max(self._level - _LEVEL_FALL, self._stats.level - _LEVEL_RANGE)
+            if loud > self._level - ACTIVE_UNDER_LEVEL:
+                self._weight = min(self._weight + 1, _MEMORY_FRAMES)
+                self._mean += (frame - self._mean) / self._weight
+            features[i] = (frame - self._mean) / SCALE
+            activity[i] = (loud - self._level) / SCALE
+        return np.clip(features, LOW, HIGH), activity

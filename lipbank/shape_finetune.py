@@ -1,0 +1,316 @@
+"""Fine-tuning of the shipped encoder on a take: a handful of networks in under two minutes of CPU.
+
+Each network is kept from one block of the take; what it says of that block tells the amplitude and the share it earns
+against the linear listener. Together they have seen everything.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from lipbank.encoder_training import bend_bands
+from lipbank.mouth_space import COMPONENTS, DIMENSIONS, GAP, WIDTH
+from lipbank.shape_features import normalise, voice_stats
+from lipbank.shape_network import Listener
+from lipbank.shape_ridge import RidgeFit, windows
+from lipbank.shape_stream import AHEAD
+from lipbank.shape_training import Prepared
+from lipsync.audio.mel import BANDS
+from lipsync.progress import Progress
+
+ENCODER = Path(__file__).with_name("encoder") / "encoder.safetensors"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long fine-tuning may take.
+
+    Attributes:
+        minutes: Wall clock for all networks; None for no limit but the steps.
+        steps: Of each network; None for the recipe's.
+        seed: Of everything.
+    """
+
+    minutes: float | None = None
+    steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is fine-tuned.
+
+    Attributes:
+        nets: Networks averaged.
+        steps: Optimiser steps of each.
+        rate: Learning rate of the encoder's layers; the new head learns three times as fast.
+        batch: Crops to a step.
+        crop: Steps of 20 ms to a crop.
+        noise: Share of crops with noise of 5 to 30 dB mixed into their spectrum.
+        bend: Largest stretch of the bands' axis, as another throat's formants.
+        decay: Weight decay.
+        drop: Dropout before the head.
+        pretrained: Start from the shipped encoder.
+    """
+
+    nets: int = 3
+    steps: int = 220
+    rate: float = 7e-4
+    batch: int = 12
+    crop: int = 200
+    noise: float = 0.3
+    bend: float = 0.08
+    decay: float = 0.03
+    drop: float = 0.3
+    pretrained: bool = True
+
+
+@dataclass
+class Nets:
+    """Fine-tuned networks.
+
+    Attributes:
+        weights: Folded weights of each, as ``shape_stream.NetStream`` reads them.
+        shift: Steps of 20 ms by which their answer comes later than the mouth it is of.
+        guesses: (pictures, 12) scaled answers on pictures not learned from, NaN where every network learned.
+    """
+
+    weights: list[dict[str, NDArray[np.float32]]]
+    shift: int
+    guesses: NDArray[np.float64]
+
+    def share(self, other: NDArray[np.float64], data: Prepared) -> float:
+        """The networks' share in the average with ``other`` that errs least."""
+        known = np.isfinite(self.guesses).all(1) & np.isfinite(other).all(1)
+        if not known.any():
+            return 0.5
+        mine, theirs, wanted = self.guesses[known], other[known], data.outputs[known]
+        weight = output_weights()
+        tries = np.linspace(0, 1, 21)
+        errors = [(((s * mine + (1 - s) * theirs - wanted) ** 2) * weight).mean() for s in tries]
+        return float(tries[int(np.argmin(errors))])
+
+
+def output_weights() -> NDArray[np.float32]:
+    """How much each of the 12 numbers counts: gap and width twice, small components half."""
+    weight = np.ones(DIMENSIONS, np.float32)
+    weight[3:COMPONENTS] = 0.5
+    weight[[GAP, WIDTH]] = 2
+    return weight
+
+
+def load_encoder(path: Path = ENCODER) -> dict[str, torch.Tensor]:
+    """The shipped encoder's layers, without its head."""
+    from safetensors.torch import load_file
+
+    return {name: value.float() for name, value in load_file(path).items() if not name.startswith("head.")}
+
+
+def find_shift(data: Prepared, reach: int) -> int:
+    """How much later than the mouth its sound is best read, in steps of 20 ms within the look-ahead.
+
+    A narrow window is slid over the sound; where it tells the mouth best is where the sound belongs.
+    """
+    most = (reach - AHEAD) // 2
+    if most <= 0:
+        return 0
+    weight = output_weights()
+    scores = []
+    for step in range(most + 1):
+        inputs = []
+        for material, features in zip(data.materials, data.features, strict=True):
+            moved = features[2 * step :]
+            inputs.append(windows(moved, len(material.coef), AHEAD)[material.index][:, 4 * BANDS :])
+        stacked, error = np.concatenate(inputs), 0.0
+        for train, test in data.splits[::2]:
+            matrix, offset = RidgeFit(stacked[train], data.outputs[train]).weights(1000.0)
+            error += float((((stacked[test] @ matrix + offset - data.outputs[test]) ** 2) * weight).mean())
+        scores.append(error)
+    return int(np.argmin(scores))
+
+
+class _Crops:
+    """Draws training crops: sound varied, targets moved by the shift, pictures of the block left out never drawn."""
+
+    def __init__(self, data: Prepared, left_out: NDArray[np.intp], shift: int, recipe: Recipe, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._recipe = recipe
+        self._runs: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]] = []
+        barred = np.zeros(len(data.outputs), bool)
+        if len(left_out):
+            barred[max(0, left_out[0] - _GUARD) : left_out[-1] + _GUARD + 1] = True
+        at = 0
+        for material in data.materials:
+            index = material.index
+            use = ~barred[at : at + len(index)]
+            scaled = ((material.coef - data.centre) / data.scale).astype(np.float32)
+            steps = np.arange(2 * len(scaled))
+            picture = np.clip((steps - shift) / 2, 0, len(scaled) - 1)
+            target = np.stack([np.interp(picture, np.arange(len(scaled)), column) for column in scaled.T], 1)
+            valid = np.zeros(len(scaled), bool)
+            valid[index[use]] = True
+            mask = valid[np.round(picture).astype(int)]
+            self._runs.append((material.mel, target.astype(np.float32), mask.astype(np.float32)))
+            at += len(index)
+        self._stats = data.stats
+        self._active = [self._loud(mel) for mel, _, _ in self._runs]
+        self._starts = [
+            (run, start)
+            for run, (_, _, mask) in enumerate(self._runs)
+            for start in range(0, max(1, len(mask) - recipe.crop // 2), 5)
+            if mask[start + _WARM : start + recipe.crop].sum() >= 0.6 * (recipe.crop - _WARM)
+        ]
+
+    @staticmethod
+    def _loud(mel: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A sample of frames with speech, to measure what noise does to the voice's mean."""
+        energy = mel.mean(1)
+        return mel[energy > np.percentile(energy, 40)][::25]
+
+    def _sound(self, run: int, start: int) -> NDArray[np.float32]:
+        rng, recipe = self._rng, self._recipe
+        mel = self._runs[run][0]
+        piece, stats = mel[2 * start : 2 * (start + recipe.crop)], self._stats
+        if rng.random() < recipe.noise:
+            tilt = rng.normal(0, 1.0) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.4, BANDS)
+            level = np.log(np.exp(self._active[run]).mean()) - rng.uniform(5, 30) * np.log(10) / 10 + tilt
+            grain = rng.gamma(4.0, 0.25, piece.shape)  # a band's energy in 25 ms of noise
+            piece = np.log(np.exp(piece) + np.exp(level) * grain).astype(np.float32)
+            stats = voice_stats(np.log(np.exp(self._active[run]) + np.exp(level)).astype(np.float32))
+        x: NDArray[np.floating] = normalise(piece, stats)
+        x = bend_bands(x, rng, 1 - recipe.bend, 1 + recipe.bend)
+        x = x + rng.normal(0, 0.2) + rng.normal(0, 0.2) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.1, BANDS)
+        x = x + rng.normal(0, 0.1, x.shape)
+        if rng.random() < 0.5:
+            band = rng.integers(0, BANDS - 4)
+            x[:, band : band + rng.integers(1, 6)] = 0
+        return x.astype(np.float32)
+
+    def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        recipe = self._recipe
+        x = np.zeros((recipe.batch, 2 * recipe.crop, BANDS), np.float32)
+        y = np.zeros((recipe.batch, recipe.crop, DIMENSIONS), np.float32)
+        mask = np.zeros((recipe.batch, recipe.crop), np.float32)
+        for row in range(recipe.batch):
+            run, start = self._starts[self._rng.integers(len(self._starts))]
+            piece = self._sound(run, start)
+            x[row, : len(piece)] = piece
+            _, target, valid = self._runs[run]
+            stop = min(start + recipe.crop, len(target))
+            y[row, : stop - start] = target[start:stop]
+            mask[row, _WARM : stop - start] = valid[start + _WARM : stop]
+        return torch.from_numpy(x).mT, torch.from_numpy(y).mT, torch.from_numpy(mask)
+
+
+_WARM = 15
+_GUARD = 12
+
+
+def fine_tune(
+    data: Prepared,
+    left_out: NDArray[np.intp],
+    *,
+    shift: int,
+    recipe: Recipe,
+    seed: int,
+    progress: Progress,
+    deadline: float,
+) -> Listener:
+    """One network, ``left_out`` pictures (and their surroundings) unseen; stops early at ``deadline`` (monotonic s)."""
+    torch.manual_seed(seed)
+    crops = _Crops(data, left_out, shift, recipe, seed)
+    net = Listener(DIMENSIONS)
+    if recipe.pretrained:
+        net.load_state_dict(load_encoder(), strict=False)
+    nn.init.constant_(net.head.get_parameter("bias"), 0.0)
+    net.head_drop.p = recipe.drop
+    head = list(net.head.parameters())
+    body = [p for name, p in net.named_parameters() if not name.startswith("head.")]
+    rates = [3 * recipe.rate, recipe.rate]
+    optimiser = torch.optim.AdamW(
+        [{"params": head, "lr": rates[0]}, {"params": body, "lr": rates[1]}], weight_decay=recipe.decay
+    )
+    net.train()
+    if recipe.pretrained:
+        net.freeze_norms()
+    weight = torch.from_numpy(output_weights())[None, :, None]
+    began = time.monotonic()
+    step = 0
+    while step < recipe.steps:
+        spent = (time.monotonic() - began) / max(1e-3, deadline - began)
+        done = max(step / recipe.steps, spent)
+        if done >= 1:
+            break
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * min(1, 0.05 + done / 0.15) * (1 + np.cos(np.pi * max(0.0, done - 0.15) / 0.85)) / 2
+        x, y, mask = crops.draw()
+        error = nn.functional.smooth_l1_loss(net(x), y, reduction="none")
+        loss = (error * weight * mask[:, None]).sum() / (mask.sum() * DIMENSIONS + 1)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        if step % 10 == 0:
+            progress.check()
+    return net.eval()
+
+
+def answers(net: Listener, data: Prepared, shift: int) -> NDArray[np.float64]:
+    """Scaled answers (pictures, 12) for every picture to learn from, all takes."""
+    out = []
+    with torch.no_grad():
+        for material, features in zip(data.materials, data.features, strict=True):
+            heard = np.concatenate([features, np.full((2 * shift + 2, BANDS), features.min(), np.float32)])
+            y = net(torch.from_numpy(heard).mT[None])[0].numpy().T
+            out.append(y[shift : shift + 2 * len(material.coef) : 2][material.index])
+    return np.concatenate(out).astype(np.float64)
+
+
+def fit_nets(data: Prepared, reach: int, budget: Budget, progress: Progress, recipe: Recipe | None = None) -> Nets:
+    """Fine-tune the networks of a take.
+
+    Args:
+        data: Of ``shape_training.prepare``.
+        reach: Mel frames of look-ahead.
+        budget: Time and steps.
+        progress: Told the share done, 0.05 to 1; may end the work.
+        recipe: How; the default is what cross-validation on real takes chose.
+    """
+    recipe = recipe or Recipe()
+    if budget.steps is not None:
+        recipe = Recipe(**{**recipe.__dict__, "steps": min(recipe.steps, budget.steps)})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # convolutions this small gain nothing from a second thread and starve on a busy machine
+    try:
+        shift = find_shift(data, reach)
+        total = np.full(data.outputs.shape, np.nan)
+        weights = []
+        began = time.monotonic()
+        limit = 60 * budget.minutes if budget.minutes is not None else 3600.0
+        for i in range(recipe.nets):
+            left_out = data.splits[(2 * i + 1) % len(data.splits)][1]
+            deadline = began + limit * (i + 1) / recipe.nets
+            net = fine_tune(
+                data,
+                left_out,
+                shift=shift,
+                recipe=recipe,
+                seed=1000 * budget.seed + i,
+                progress=progress,
+                deadline=deadline,
+            )
+            said = answers(net, data, shift)
+            total[left_out] = said[left_out]
+            weights.append({name: value.numpy() for name, value in net.folded().items()})
+            progress.update(0.05 + 0.95 * (i + 1) / recipe.nets)
+        return Nets(weights, shift, total)
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,113 @@
+"""The simplest listener: a mouth as a linear function of the sound around it.
+
+It needs no training time to speak of, it cannot overfit much, and averaged with the network it still adds. The window's
+frames are pooled more coarsely the farther they are, because what lies 300 ms back says little about when exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipbank.shape_features import LOW
+
+Array = NDArray[np.float64]
+
+PER_PICTURE = 4
+"""Mel frames to a picture."""
+PAST = 32
+"""Mel frames of the window before a picture's own time."""
+STRENGTHS = (100.0, 300.0, 1000.0, 3000.0, 10000.0, 30000.0)
+
+
+def tap_matrix(reach: int) -> NDArray[np.float32]:
+    """Pooling (taps, PAST + reach + 1) of a window of mel frames: triangles 40 ms apart.
+
+    Args:
+        reach: Mel frames of the window after the picture's own time.
+    """
+    at = np.arange(-PAST, reach + 1)
+    centres = np.arange(-PAST + 2, reach - 1, 4)
+    weight = np.clip(1 - np.abs(at[None] - centres[:, None]) / 4, 0, None)
+    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+
+
+def windows(features: NDArray[np.float32], count: int, reach: int) -> NDArray[np.float32]:
+    """Pooled windows of pictures 0 to count - 1.
+
+    Args:
+        features: (m, 40), frame 0 at the first picture's time.
+        count: Pictures wanted.
+        reach: As in ``tap_matrix``; frames beyond the end, as those before the start, are silence.
+
+    Returns:
+        float32 (count, taps * 40).
+    """
+    bands = features.shape[1]
+    need = PER_PICTURE * (count - 1) + reach + 1
+    padded = np.full((PAST + max(need, len(features)), bands), LOW, np.float32)
+    padded[PAST : PAST + len(features)] = features
+    view = np.lib.stride_tricks.sliding_window_view(padded, PAST + reach + 1, axis=0)
+    view = view[: PER_PICTURE * (count - 1) + 1 : PER_PICTURE]
+    pooled = np.einsum("nbt,kt->nkb", view, tap_matrix(reach), optimize=True)
+    return pooled.reshape(count, -1)
+
+
+class RidgeFit:
+    """Ridge regression of many outputs whose strength can be chosen after one decomposition.
+
+    Args:
+        inputs: (n, d).
+        outputs: (n, k), already scaled as errors are to be weighed.
+    """
+
+    def __init__(self, inputs: NDArray[np.floating], outputs: NDArray[np.floating]) -> None:
+        x, y = np.asarray(inputs, np.float64), np.asarray(outputs, np.float64)
+        self.mean, self.scale = x.mean(0), x.std(0) + 1e-3
+        self.centre = y.mean(0)
+        x = (x - self.mean) / self.scale
+        values, self._turn = np.linalg.eigh(x.T @ x)
+        self._values = np.maximum(values, 0)
+        self._answer = self._turn.T @ (x.T @ (y - self.centre))
+
+    def weights(self, strength: float) -> tuple[Array, Array]:
+        """Matrix (d, k) and offset (k,) on unscaled inputs for a ridge of ``strength``."""
+        matrix = self._turn @ (self._answer / (self._values + strength)[:, None]) / self.scale[:, None]
+        return matrix, self.centre - self.mean @ matrix
+
+
+def folds(index: NDArray[np.intp], count: int, gap: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Blocked folds: (train, test) frames, ``gap`` frames round each test block used for neither."""
+    out = []
+    for block in np.array_split(index, count):
+        train = index[(index < block[0] - gap) | (index > block[-1] + gap)]
+        out.append((train, block))
+    return out
+
+
+def choose_strength(
+    inputs: NDArray[np.floating],
+    outputs: NDArray[np.floating],
+    splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+) -> tuple[float, Array]:
+    """The ridge strength of the least out-of-fold error, and the out-of-fold predictions with it.
+
+    Args:
+        inputs: (n, d).
+        outputs: (n, k).
+        splits: From ``folds``.
+
+    Returns:
+        The strength, and float64 (n, k), NaN where no fold tested.
+    """
+    guesses = np.full((len(STRENGTHS), *outputs.shape), np.nan)
+    for train, test in splits:
+        fit = RidgeFit(inputs[train], outputs[train])
+        for i, strength in enumerate(STRENGTHS):
+            matrix, offset = fit.weights(strength)
+            guesses[i, test] = inputs[test] @ matrix + offset
+    errors = np.nanmean((guesses - outputs) ** 2, axis=(1, 2))
+    best = int(np.argmin(errors))
+    return STRENGTHS[best], guesses[best]
