@@ -20,7 +20,32 @@ SAME = 0.80
 _SIDE = 96
 _LENGTH = 256
 # Points that speech and mimicry hardly move: eye corners, nose, cheekbones, forehead, temples, brow ends.
-_RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 98, 327, 10, 151, 9, 8, 127, 356, 234, 454, 116, 345, 50, 280)
+_RIGID: tuple[int, ...] = (
+    33,
+    133,
+    362,
+    263,
+    168,
+    6,
+    197,
+    195,
+    5,
+    4,
+    98,
+    327,
+    10,
+    151,
+    9,
+    8,
+    127,
+    356,
+    234,
+    454,
+    116,
+    345,
+    50,
+    280,
+)
 _RIGID += (70, 300, 107, 336, 55, 285, 46, 276, 21, 251, 54, 284)
 _EYES = ((33, 133), (362, 263))
 
@@ -52,7 +77,7 @@ def similarity(a: NDArray[np.floating] | Sequence[float], b: NDArray[np.floating
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if x.shape != y.shape or not x.size:
         return 0.0
-    return float(x @ y / max(np.linalg.norm(x) * np.linalg.norm(y), 1e-12))
+    return float(x @ y) / max(float(np.linalg.norm(x)) * float(np.linalg.norm(y)), 1e-12)
 
 
 def find_same(
@@ -82,7 +107,9 @@ def _looks(picture: NDArray[np.uint8], face: NDArray[np.float32]) -> NDArray[np.
     across = right - left
     scale = _SIDE * 0.42 / max(float(np.hypot(*across)), 1e-3)
     angle = np.degrees(np.arctan2(across[1], across[0]))
-    matrix = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), float(angle), float(scale))
+    matrix = np.asarray(
+        cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), float(angle), float(scale)), np.float64
+    )
     matrix[:, 2] += np.array([_SIDE / 2, _SIDE * 0.4]) - centre
     crop = cv2.warpAffine(picture, matrix, (_SIDE, _SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
     grey = cv2.GaussianBlur(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), (0, 0), 1.0).astype(np.int16)

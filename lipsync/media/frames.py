@@ -7,7 +7,9 @@ or of a varying rate is read onto that grid, each picture being the one nearest 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,7 @@ import av
 import av.error
 import av.filter
 import av.video.stream
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
@@ -25,6 +28,7 @@ from lipsync.engine import FPS
 from lipsync.media.probe import MediaError, open_input, picture_stream
 
 PixelFormat = Literal["bgr24", "gray", "yuv420p"]
+_LONGEST_GAP = 60
 
 # swscale's numbers for matrices and ranges; the keys are those of ISO 23091-2, which a picture is tagged with.
 _BT709, _BT601, _BT2020 = Colorspace.ITU709, Colorspace.ITU601, Colorspace.BT2020
@@ -76,8 +80,8 @@ def read_frames(
             if frame.pts is None:
                 continue
             when = (frame.pts - first_pts) * base * fps
-            if before is not None and when <= before[0]:
-                continue
+            if before is not None and (when <= before[0] or when > before[0] + _LONGEST_GAP * fps):
+                continue  # stored twice, or a damaged time that would ask for hours of one picture
             end = when + (frame.duration * base * fps if frame.duration else 1)
             while before is not None and grid <= when and grid - before[0] <= when - grid:
                 # The earlier picture is nearer (or as near) to this point of the grid.
@@ -92,15 +96,23 @@ def read_frames(
                 grid += 1
 
 
-def _decoded(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> Iterator[av.VideoFrame]:
-    """Decode on past damaged packets; give up after fifty failures in a row."""
+def _decoded(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, failed: list[int] | None = None
+) -> Iterator[av.VideoFrame]:
+    """Decode on past damaged packets, noting their number; give up after fifty failures in a row."""
     failures = 0
+    failed = failed if failed is not None else []
     packets = container.demux(stream)
+    number = 0
     while failures < 50:
+        number += 1
         try:
             packet = next(packets)
-        except (StopIteration, av.error.FFmpegError):
-            return  # the end, or the container itself is broken from here on
+        except StopIteration:
+            return
+        except av.error.FFmpegError:
+            failed.append(number)
+            return  # the container itself is broken from here on
         try:
             for frame in packet.decode():
                 failures = 0
@@ -108,6 +120,7 @@ def _decoded(container: av.container.InputContainer, stream: av.video.stream.Vid
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
+            failed.append(number)
             failures += 1
 
 
@@ -287,3 +300,77 @@ class VideoWriter:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@dataclass
+class Scan:
+    """What one quick decoding of a file saw.
+
+    Attributes:
+        samples: (seconds after the first picture, BGR picture) at about even distances.
+        decoded: Pictures decoded.
+        failures: Packets that could not be decoded, and pictures marked as damaged.
+        last: Time of the last picture, seconds after the first.
+        complete: Whether the end was reached within the time allowed.
+    """
+
+    samples: list[tuple[float, NDArray[np.uint8]]]
+    decoded: int = 0
+    failures: int = 0
+    last: float = 0.0
+    complete: bool = True
+
+
+def scan(path: Path | str, *, every: float = 1.0, at_most: int = 120, budget: float = 6.0, side: int = 720) -> Scan:
+    """Decode a file once, keeping some pictures.
+
+    Args:
+        path: A video file.
+        every: Seconds between samples.
+        at_most: Samples kept; when there are more, every second one is dropped and ``every`` doubles.
+        budget: Seconds of decoding after which the rest is looked at by key frames only.
+        side: Samples are made smaller so that their short side has at most so many pixels.
+    """
+    out = Scan([])
+    began = time.monotonic()
+    with open_input(path) as container:
+        stream = picture_stream(container)
+        if stream is None:
+            raise MediaError("no_video", "The file has no picture track.", "Send a video with picture and sound.")
+        stream.thread_type = "AUTO"
+        first_pts = _first_pts(container, stream)
+        base = float(stream.time_base or 0)
+        convert = _Converter("bgr24", float(stream.sample_aspect_ratio or 1) or 1.0)
+        due = 0.0
+        failed: list[int] = []
+        for frame in _decoded(container, stream, failed):
+            if frame.pts is None:
+                continue
+            when = max(0.0, (frame.pts - first_pts) * base)
+            out.decoded += 1
+            out.failures += bool(frame.is_corrupt)
+            out.last = max(out.last, when)
+            if when >= due:
+                out.samples.append((when, _smaller(convert(frame), side)))
+                due = when + every
+                if len(out.samples) >= at_most:
+                    out.samples = out.samples[::2]
+                    every *= 2
+            spent = time.monotonic() - began
+            if spent > 2 * budget:
+                out.complete = False
+                break
+            if spent > budget and out.complete:
+                out.complete = False
+                stream.codec_context.skip_frame = "NONKEY"
+        out.failures += len(failed)
+    return out
+
+
+def _smaller(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    scale = side / min(height, width)
+    if scale >= 1:
+        return picture
+    size = (round(width * scale / 2) * 2, round(height * scale / 2) * 2)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -211,12 +211,18 @@ class Keyer:
         if self._inverse is None:
             full = np.asarray(cv2.resize(person, self._size, interpolation=cv2.INTER_CUBIC), np.float32)
             return np.asarray(np.clip(_step(full, 0.25, 0.75) * 255 + 0.5, 0, 255), np.uint8)
-        difference = key_difference(bgr, self.screen.kind)
-        value: Any = cv2.multiply(difference, self._inverse, dtype=cv2.CV_32F)
-        alpha = np.asarray(_add(value, self._top, dtype=cv2.CV_8U), np.uint8)
+        alpha = self.raw(bgr)
         lift, cap = self._regions(alpha, person)
         alpha = _bound(cv2.max, alpha, lift)
         return _bound(cv2.min, alpha, cap)
+
+    def raw(self, bgr: Picture) -> Picture:
+        """The key alone, without segmentation: uint8 (h, w); all 255 without a screen."""
+        if self._inverse is None:
+            return np.full(bgr.shape[:2], 255, np.uint8)
+        difference = key_difference(bgr, self.screen.kind)
+        value: Any = cv2.multiply(difference, self._inverse, dtype=cv2.CV_32F)
+        return np.asarray(_add(value, self._top, dtype=cv2.CV_8U), np.uint8)
 
     def _refined(self, bgr: Picture, person: Plane) -> Plane:
         """Segmentation whose outline follows the picture's edges (guided filter, He et al. 2010), steadied in time."""
