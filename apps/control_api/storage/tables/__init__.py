@@ -1,1 +1,22 @@
-"""One table a file."""
+"""Database rows. Importing this package registers every table."""
+
+from apps.control_api.storage.tables.assets import AvatarRow, Consent, ModelRow, TakeRow, VoiceRow
+from apps.control_api.storage.tables.room import MessageRow, PlaylistRow, ScriptRow
+from apps.control_api.storage.tables.trust import AuditRow
+from apps.control_api.storage.tables.work import EventRow, JobLogRow, JobRow, StateRow
+
+__all__ = [
+    "AuditRow",
+    "AvatarRow",
+    "Consent",
+    "EventRow",
+    "JobLogRow",
+    "JobRow",
+    "MessageRow",
+    "ModelRow",
+    "PlaylistRow",
+    "ScriptRow",
+    "StateRow",
+    "TakeRow",
+    "VoiceRow",
+]

@@ -1,0 +1,87 @@
+"""Live sessions, and films."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from apps.control_api.api.deps import Studio, note_object
+from apps.control_api.api.wire.jobs import Job
+from apps.control_api.api.wire.live import (
+    Answer,
+    Offer,
+    Say,
+    Session,
+    SessionCreate,
+    SessionPage,
+    SessionStats,
+    Turn,
+    VideoCreate,
+)
+from apps.control_api.services.live import stats_of
+
+router = APIRouter(tags=["live"])
+
+
+@router.post("/live/sessions", status_code=201)
+async def create_live_session(wanted: SessionCreate, request: Request, studio: Studio) -> Session:
+    """Open a live session with an avatar that is ready or a preview."""
+    opened = await studio.live.open(wanted.model_dump())
+    note_object(request, opened.id)
+    return Session.model_validate(opened)
+
+
+@router.get("/live/sessions")
+async def list_live_sessions(studio: Studio) -> SessionPage:
+    """Sessions open now."""
+    return SessionPage(items=[Session.model_validate(s) for s in studio.live.opened()])
+
+
+@router.get("/live/sessions/{session_id}")
+async def get_live_session(session_id: str, studio: Studio) -> Session:
+    """One session."""
+    return Session.model_validate(studio.live.get(session_id))
+
+
+@router.delete("/live/sessions/{session_id}", status_code=204)
+async def close_live_session(session_id: str, studio: Studio) -> None:
+    """End a session."""
+    await studio.live.close(session_id)
+
+
+@router.post("/live/sessions/{session_id}/offer")
+async def offer_live_session(session_id: str, wanted: Offer, studio: Studio) -> Answer:
+    """Connect a browser: its offer in, the studio's answer out (no trickling: candidates are in the answer)."""
+    return Answer.model_validate(await studio.live.call(session_id, "offer", wanted.sdp, wanted.type))
+
+
+@router.post("/live/sessions/{session_id}:say", status_code=202)
+async def say_in_live_session(session_id: str, wanted: Say, studio: Studio) -> Turn:
+    """Speak a text as it is."""
+    turn = await studio.live.speak(session_id, "say", wanted.text, wanted.interrupt)
+    return Turn(session_id=session_id, turn=turn)
+
+
+@router.post("/live/sessions/{session_id}:chat", status_code=202)
+async def chat_in_live_session(session_id: str, wanted: Say, studio: Studio) -> Turn:
+    """Answer a text."""
+    turn = await studio.live.speak(session_id, "chat", wanted.text, wanted.interrupt)
+    return Turn(session_id=session_id, turn=turn)
+
+
+@router.post("/live/sessions/{session_id}:interrupt", status_code=204)
+async def interrupt_live_session(session_id: str, studio: Studio) -> None:
+    """Stop speaking now."""
+    await studio.live.call(session_id, "interrupt")
+
+
+@router.get("/live/sessions/{session_id}/stats")
+async def get_live_stats(session_id: str, studio: Studio) -> SessionStats:
+    """How the session runs."""
+    return SessionStats.model_validate(stats_of(await studio.live.call(session_id, "stats")))
+
+
+@router.post("/inference/video", status_code=202, tags=["inference"])
+def create_video(wanted: VideoCreate, request: Request, studio: Studio) -> Job:
+    """Make a film of an avatar speaking; the job's file_url serves the MP4."""
+    note_object(request, wanted.avatar_id)
+    return studio.present.job(studio.inference.video(wanted.model_dump(exclude={"priority"}), wanted.priority))

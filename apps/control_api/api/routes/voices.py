@@ -1,0 +1,61 @@
+"""Voices."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+
+from apps.control_api.api.deps import Cursor, Limit, Studio, note_object
+from apps.control_api.api.security import client_of
+from apps.control_api.api.wire.avatars import Voice, VoiceCreate, VoicePage, VoicePreview, VoiceUpdate
+from lipsync.errors import TooManyError
+
+router = APIRouter(prefix="/voices", tags=["voices"])
+
+
+@router.get("")
+def list_voices(
+    studio: Studio,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    language: Annotated[str | None, Query(max_length=16)] = None,
+) -> VoicePage:
+    """List voices, newest first."""
+    part = studio.voices.list(limit, cursor, language)
+    return VoicePage(items=[studio.present.voice(row) for row in part.items], next_cursor=part.next_cursor)
+
+
+@router.post("", status_code=201)
+def create_voice(wanted: VoiceCreate, request: Request, studio: Studio) -> Voice:
+    """Set up a voice of a back-end."""
+    row = studio.voices.create(wanted.model_dump())
+    note_object(request, row.id)
+    return studio.present.voice(row)
+
+
+@router.get("/{voice_id}")
+def get_voice(voice_id: str, studio: Studio) -> Voice:
+    """One voice."""
+    return studio.present.voice(studio.voices.get(voice_id))
+
+
+@router.patch("/{voice_id}")
+def update_voice(voice_id: str, wanted: VoiceUpdate, studio: Studio) -> Voice:
+    """Change a voice's name, speed or settings."""
+    return studio.present.voice(studio.voices.update(voice_id, wanted.model_dump(exclude_none=True)))
+
+
+@router.delete("/{voice_id}", status_code=204)
+def delete_voice(voice_id: str, studio: Studio) -> None:
+    """Delete a voice; those that come with the studio stay."""
+    studio.voices.delete(voice_id)
+
+
+@router.post("/{voice_id}:preview", response_class=StreamingResponse, responses={200: {"content": {"audio/wav": {}}}})
+async def preview_voice(voice_id: str, wanted: VoicePreview, request: Request, studio: Studio) -> StreamingResponse:
+    """Hear a sentence: a WAV (16-bit mono), streamed as it is made."""
+    if not studio.previews.allow(client_of(request.scope)):
+        raise TooManyError("Too many previews.", "Wait a moment.")
+    return StreamingResponse(await studio.voices.preview(voice_id, wanted.text), media_type="audio/wav")

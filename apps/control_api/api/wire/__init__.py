@@ -1,0 +1,1 @@
+"""What travels over HTTP: families of types, apart from the rows of the database."""

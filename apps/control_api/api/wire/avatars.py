@@ -1,0 +1,172 @@
+"""Avatars, voices and model versions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from apps.control_api.api.wire.base import Command, Identifier, Name, Page, ShortText, Timestamp, Wire
+from apps.control_api.api.wire.jobs import Priority
+from apps.control_api.api.wire.takes import ConsentCreate
+
+AvatarState = Literal["making", "preview", "in_review", "ready", "retired"]
+VoiceState = Literal["making", "in_review", "ready", "retired"]
+ModelState = Literal["candidate", "in_review", "ready", "retired"]
+Speed = Annotated[float, Field(ge=0.5, le=2.0)]
+
+
+class AvatarTrain(Command):
+    """Train an avatar from a prepared take."""
+
+    take_id: Identifier
+    name: Name
+    engine: Identifier = "lipbank"
+    minutes: Annotated[float | None, Field(gt=0, le=24 * 60, description="Training time at most.")] = None
+    steps: Annotated[int | None, Field(ge=1, le=1_000_000, description="Optimiser steps at most.")] = None
+    avatar_id: Annotated[
+        Identifier | None, Field(description="Make a new version of this avatar; else the take's preview becomes it.")
+    ] = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    priority: Priority = "normal"
+
+
+class AvatarExport(Command):
+    """Pack an avatar's live version into one file."""
+
+    avatar_id: Identifier
+    model_id: Identifier | None = None
+
+
+class AvatarImport(Command):
+    """Bring in an avatar file that was uploaded before; its person's consent is given anew."""
+
+    upload_id: Identifier
+    consent: ConsentCreate
+    name: Name | None = None
+
+
+class AvatarUpdate(Command):
+    """What may be changed of an avatar."""
+
+    name: Name
+
+
+class Avatar(Wire):
+    """A person's look. URLs carry their own permission for some hours and need no token."""
+
+    id: str
+    name: str
+    state: AvatarState
+    engine: str
+    take_id: str | None
+    consent_id: str | None
+    model_id: str | None = Field(description="The version that is live.")
+    model_path: str | None
+    model_version: str | None
+    metrics: dict[str, Any]
+    width: int
+    height: int
+    thumbnail_url: str | None = None
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class AvatarPage(Page[Avatar]):
+    """Avatars, newest first."""
+
+
+class VoiceCreate(Command):
+    """A voice of one of the back-ends, with its settings."""
+
+    name: Name
+    backend: Identifier = "local"
+    voice: ShortText = ""
+    language: Literal["auto", "zh", "en"] = "auto"
+    speed: Speed = 1.0
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class VoiceUpdate(Command):
+    """What may be changed of a voice."""
+
+    name: Name | None = None
+    speed: Speed | None = None
+    params: dict[str, Any] | None = None
+
+
+class VoicePreview(Command):
+    """A sentence to hear."""
+
+    text: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Voice(Wire):
+    """A voice, ready to speak."""
+
+    id: str
+    name: str
+    state: VoiceState
+    backend: str
+    voice: str
+    language: str
+    speed: float
+    params: dict[str, Any]
+    builtin: bool
+    take_id: str | None
+    consent_id: str | None
+    model_id: str | None
+    model_path: str | None
+    model_version: str | None
+    metrics: dict[str, Any]
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class VoicePage(Page[Voice]):
+    """Voices, newest first."""
+
+
+class Model(Wire):
+    """One version of an avatar or a voice."""
+
+    id: str
+    kind: Literal["avatar", "voice"]
+    owner_id: str
+    name: str
+    version: str
+    engine: str
+    state: ModelState
+    live: bool
+    format: str
+    sample_rate: int
+    input_shape: list[int]
+    feature: str
+    metrics: dict[str, Any]
+    files: dict[str, str]
+    path: str
+    parent_id: str | None
+    take_ids: list[str]
+    consent_id: str | None
+    reasons: list[str] = Field(description="Why it waits for review.")
+    note: str
+    created_at: Timestamp
+    reviewed_at: Timestamp | None
+
+
+class ModelPage(Page[Model]):
+    """Model versions, newest first."""
+
+
+class ModelRegister(Command):
+    """Register a bundle that was uploaded (zip), as a version of an avatar of its own or of one that exists."""
+
+    upload_id: Identifier
+    name: Name | None = None
+    avatar_id: Identifier | None = None
+
+
+class ModelReview(Command):
+    """An admin's word on a version in review."""
+
+    note: ShortText = ""

@@ -1,0 +1,152 @@
+"""Live sessions and films made from text or sound."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from apps.control_api.api.wire.base import Command, Identifier, Page, ShortText, Text, Timestamp, Wire
+from apps.control_api.api.wire.jobs import Priority
+
+SessionState = Literal["ready", "live", "closed", "failed"]
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+
+
+class Background(Command):
+    """What stands behind the person."""
+
+    kind: Literal["original", "colour", "image", "blur", "video"] = "original"
+    colour: Colour = "#202830"
+    upload_id: Annotated[Identifier | None, Field(description="The uploaded picture or film.")] = None
+
+
+class Mark(Command):
+    """The visible sign that the picture is made by a machine."""
+
+    language: Literal["zh", "en"] = "zh"
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "top-left"
+    height: Annotated[float, Field(ge=0.05, le=0.3, description="Of the short side.")] = 0.055
+
+
+class KnowledgeItem(Command):
+    """A question and its answer."""
+
+    question: ShortText
+    answer: ShortText
+
+
+class Reply(Command):
+    """Who answers in `:chat`."""
+
+    backend: Literal["rules", "echo", "openai", "ollama"] = "rules"
+    base_url: Annotated[str | None, Field(max_length=300)] = None
+    model: Annotated[str | None, Field(max_length=120)] = None
+    system_prompt: Annotated[str, Field(max_length=4000)] = ""
+    knowledge: Annotated[list[KnowledgeItem], Field(max_length=500, default_factory=list)]
+
+
+class SessionCreate(Command):
+    """Open a live session."""
+
+    avatar_id: Identifier
+    voice_id: Annotated[Identifier | None, Field(description="The studio's own voice if not given.")] = None
+    transport: Literal["webrtc"] = "webrtc"
+    reply: Reply = Reply()
+    background: Background = Field(default_factory=Background)
+    mark: Mark | None = Field(default_factory=Mark)
+    video_bitrate: Annotated[int, Field(ge=100_000, le=20_000_000, description="Bits a second.")] = 2_500_000
+
+
+class Session(Wire):
+    """A live talking avatar."""
+
+    id: str
+    avatar_id: str
+    voice_id: str | None
+    transport: str
+    state: SessionState
+    created_at: Timestamp
+
+
+class SessionPage(Page[Session]):
+    """Open sessions."""
+
+
+class Offer(Command):
+    """A WebRTC description from the browser."""
+
+    sdp: Annotated[str, Field(min_length=1, max_length=200_000)]
+    type: Literal["offer"] = "offer"
+
+
+class Answer(Wire):
+    """The studio's WebRTC description."""
+
+    sdp: str
+    type: Literal["answer"] = "answer"
+
+
+class Say(Command):
+    """Words to speak as they are, or to answer."""
+
+    text: Text
+    interrupt: bool = False
+
+
+class Turn(Wire):
+    """One utterance, from request to silence."""
+
+    session_id: str
+    turn: int
+
+
+class TurnStats(Wire):
+    """When a turn passed each stage: milliseconds after it was accepted, null where it did not get so far."""
+
+    turn: int
+    outcome: Literal["spoken", "interrupted", "failed"] | None
+    reply: float | None
+    speak: float | None
+    animate: float | None
+    paint: float | None
+    playout: float | None
+    encode: float | None
+
+
+class SessionStats(Wire):
+    """How a session runs; times in milliseconds."""
+
+    id: str
+    state: SessionState
+    speaking: bool
+    turn: int
+    pending_turns: int
+    uptime_s: float
+    clients: int
+    frames: int
+    held: int = Field(description="Pictures repeated because theirs were not ready.")
+    skipped: int
+    gaps: int = Field(description="Times speech ran dry in mid-turn.")
+    buffered: int
+    start_frames: int
+    paint_ms: float
+    encode_ms: float
+    late_ms: float
+    dropped_pictures: int
+    width: int
+    height: int
+    engine: str
+    turns: list[TurnStats]
+
+
+class VideoCreate(Command):
+    """Make a film of an avatar speaking: from a text, or from a sound that was uploaded."""
+
+    avatar_id: Identifier
+    voice_id: Identifier | None = None
+    text: Text | None = None
+    audio_upload_id: Identifier | None = None
+    background: Background = Field(default_factory=Background)
+    mark: Mark | None = Field(default_factory=Mark)
+    priority: Priority = "normal"

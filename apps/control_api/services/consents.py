@@ -1,0 +1,63 @@
+"""Consent: asked for before every use of what a person gave."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from apps.control_api.storage.clock import now
+from apps.control_api.storage.tables import Consent
+from lipsync.errors import ForbiddenError
+
+_WORDS = {
+    "train": "training a model",
+    "live": "talking live or making films",
+    "export": "taking the model out of this studio",
+    "market": "offering the model to others",
+}
+
+
+def add(session: Session, given: dict[str, Any]) -> Consent:
+    """Keep a consent. ``given`` has person, scope, statement, statement_version, until (aware time or None)."""
+    until: datetime | None = given.get("until")
+    row = Consent(
+        person=given["person"],
+        scope=sorted(set(given["scope"])),
+        statement=given["statement"],
+        statement_version=given.get("statement_version", "1"),
+        until=until,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def require(session: Session, consent_id: str | None, scope: str) -> Consent | None:
+    """Return the consent if it allows ``scope`` now; things that show nobody (no consent id) need none.
+
+    Raises:
+        ForbiddenError: with what is missing: withdrawn, ended, or never given for this.
+    """
+    if consent_id is None:
+        return None
+    consent = session.get(Consent, consent_id)
+    detail = {"consent_id": consent_id, "scope": scope}
+    if consent is None:
+        raise ForbiddenError("The consent for this cannot be found.", "Upload the take again with a consent.", detail)
+    if consent.withdrawn_at is not None:
+        raise ForbiddenError(
+            f"{consent.person} has withdrawn the consent.", "Ask for a new one and upload the take again.", detail
+        )
+    if consent.until is not None and consent.until < now():
+        raise ForbiddenError(
+            f"The consent of {consent.person} has ended.", "Ask for a new one and upload the take again.", detail
+        )
+    if scope not in consent.scope:
+        raise ForbiddenError(
+            f"The consent of {consent.person} does not cover {_WORDS.get(scope, scope)}.",
+            f"Ask for a consent whose scope includes '{scope}'.",
+            detail,
+        )
+    return consent

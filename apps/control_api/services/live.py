@@ -1,0 +1,238 @@
+"""Live sessions: what may go live, and the one manager that runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from apps.control_api import log
+from apps.control_api.services.avatars import Avatars
+from apps.control_api.services.room import Room
+from apps.control_api.services.tools import Tools
+from apps.control_api.services.uploads import Uploads
+from apps.control_api.services.voices import Voices
+from apps.control_api.storage.clock import now
+from apps.control_api.storage.tables import MessageRow, StateRow
+from lipsync.errors import ConflictError, NotFoundError, TooManyError
+
+_log = log.get(__name__)
+LIVE_STATE = "live_sessions"
+_KEPT = 1000
+
+
+@dataclass
+class Opened:
+    """A session as the API shows it."""
+
+    id: str
+    avatar_id: str
+    voice_id: str
+    transport: str
+    created_at: datetime
+    state: str
+
+
+class Live:
+    """Opens, lists and ends sessions. The runtime is imported at the first use: it is heavy."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        avatars: Avatars,
+        voices: Voices,
+        uploads: Uploads,
+        tell: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        """``tell(type, data)`` hands an event to listeners and may be called from any thread."""
+        self._tools, self._avatars, self._voices, self._uploads, self._tell = tools, avatars, voices, uploads, tell
+        self._manager: Any = None
+        self._building = asyncio.Lock()
+        self._opened: dict[str, Opened] = {}
+
+    async def open(self, wanted: dict[str, Any]) -> Opened:
+        """Open a session. ``wanted``: avatar_id, voice_id, transport, reply, background, mark, video_bitrate.
+
+        Raises:
+            ConflictError: the avatar cannot be used yet.
+            ForbiddenError: its consent does not cover going live.
+            TooManyError: as many sessions as allowed are open.
+        """
+        avatar, folder = await asyncio.to_thread(self._avatars.usable, wanted["avatar_id"], "live")
+        voice = await asyncio.to_thread(self._voices.usable, wanted["voice_id"], "live")
+        manager = await self._ready()
+        spec = await asyncio.to_thread(self._spec, folder, voice, wanted)
+        session = await _settled(manager.open(spec))
+        opened = Opened(session.id, avatar.id, voice.id, wanted["transport"], now(), str(session.state))
+        self._remember(opened)
+        await self._count()
+        return opened
+
+    def opened(self) -> list[Opened]:
+        """Sessions open now."""
+        if self._manager is None:
+            return []
+        alive = {session.id: session for session in self._manager.list()}
+        for id_, session in alive.items():
+            if id_ in self._opened:
+                self._opened[id_].state = str(session.state)
+        return [self._opened[id_] for id_ in alive if id_ in self._opened]
+
+    def get(self, session_id: str) -> Opened:
+        """One session, open or closed since the start."""
+        if session_id not in self._opened:
+            raise NotFoundError("There is no such session.", "Open one with POST /live/sessions.")
+        opened = self._opened[session_id]
+        alive = {session.id: session for session in self._manager.list()}
+        opened.state = str(alive[session_id].state) if session_id in alive else "closed"
+        return opened
+
+    def session(self, session_id: str) -> Any:
+        """The runtime's own session.
+
+        Raises:
+            NotFoundError: there never was one.
+            ConflictError: it is closed.
+        """
+        if self._manager is None or session_id not in self._opened:
+            raise NotFoundError("There is no such session.", "Open one with POST /live/sessions.")
+        return self._manager.get(session_id)
+
+    async def close(self, session_id: str, reason: str = "asked") -> None:
+        """End a session."""
+        self.session(session_id)
+        await _settled(self._manager.close(session_id, reason))
+        await self._count()
+
+    async def speak(self, session_id: str, what: str, text: str, interrupt: bool) -> int:
+        """Have the avatar say ``text`` (``what`` = "say"), or answer it ("chat"); returns the turn's number."""
+        turn = await _settled(getattr(self.session(session_id), what)(text, interrupt))
+        return int(getattr(turn, "number", turn))
+
+    async def call(self, session_id: str, what: str, *args: Any) -> Any:
+        """Call the runtime's session: offer, interrupt, stats."""
+        return await _settled(getattr(self.session(session_id), what)(*args))
+
+    async def ingest(
+        self, room: Room, items: list[dict[str, Any]], session_id: str | None
+    ) -> tuple[list[MessageRow], int]:
+        """Keep messages that are new and have the session, if one is named, answer them, most urgent first.
+
+        Returns:
+            The new messages, and how many were known already. One the session has no room for is kept as skipped.
+        """
+        if session_id is not None:
+            self.session(session_id)
+        kept, known = await asyncio.to_thread(room.ingest, items, session_id)
+        if session_id is not None:
+            for row in sorted(kept, key=lambda message: message.priority):
+                try:
+                    row.turn = str(await self.speak(session_id, "chat", row.text, False))
+                    row.state = "answering"
+                except (TooManyError, ConflictError):
+                    row.state = "skipped"
+                await asyncio.to_thread(room.mark, row.id, row.state, row.turn)
+        return kept, known
+
+    async def shutdown(self) -> None:
+        """End every session and let the engines go."""
+        if self._manager is not None:
+            await _settled(self._manager.shutdown())
+            await self._count()
+
+    async def _ready(self) -> Any:
+        async with self._building:
+            if self._manager is None:
+                self._manager = await asyncio.to_thread(self._build)
+        return self._manager
+
+    def _build(self) -> Any:
+        from apps.control_api.live_runtime.manager import LiveManager
+        from apps.control_api.live_runtime.spec import LiveLimits
+
+        return LiveManager(LiveLimits(max_sessions=self._tools.settings.max_sessions), self._on_event)
+
+    def _on_event(self, event: Any) -> None:
+        data = {"session_id": event.session_id, "name": event.kind, "data": event.data}
+        self._tell("live", data)
+        if event.kind == "session_state" and event.data.get("state") in ("closed", "failed"):
+            asyncio.get_running_loop().create_task(self._count())
+
+    def _spec(self, folder: Path, voice: Any, wanted: dict[str, Any]) -> Any:
+        return session_spec(
+            folder,
+            self._voices.spoken(voice),
+            wanted,
+            self._uploads,
+            ice_servers=self._tools.settings.ice_servers,
+            id_=str(uuid4()),
+        )
+
+    def _remember(self, opened: Opened) -> None:
+        self._opened[opened.id] = opened
+        while len(self._opened) > _KEPT:
+            self._opened.pop(next(iter(self._opened)))
+
+    async def _count(self) -> None:
+        """Tell workers how many are live, so that training makes way."""
+        await asyncio.to_thread(self._write_count, len(self._manager.list()))
+
+    def _write_count(self, sessions: int) -> None:
+        with self._tools.database.write() as session:
+            session.merge(StateRow(name=LIVE_STATE, value={"sessions": sessions}, at=now()))
+
+
+def session_spec(
+    folder: Path,
+    voice: Any,
+    wanted: dict[str, Any],
+    uploads: Uploads,
+    *,
+    ice_servers: list[str] | None = None,
+    id_: str | None = None,
+) -> Any:
+    """Return the runtime's ``SessionSpec`` of what a caller asked for; also used for films.
+
+    Args:
+        folder: The avatar's bundle.
+        voice: A ``speech.tts.base.Voice``.
+        wanted: background, mark, and for live sessions reply and video_bitrate, as the wire types give them.
+        uploads: Where an uploaded background is found.
+        ice_servers: STUN and TURN URLs.
+        id_: The session's id; made if not given.
+    """
+    from apps.control_api.live_runtime.spec import IceServer, ReplySpec, SessionSpec
+    from lipsync.compositor import Background
+    from lipsync.mark import MarkSpec
+
+    behind = wanted["background"]
+    path = uploads.finished(behind["upload_id"]).path if behind.get("upload_id") else None
+    reply = wanted.get("reply") or {}
+    settings = {k: reply[k] for k in ("base_url", "model", "knowledge") if reply.get(k)}
+    more: dict[str, Any] = {}
+    if wanted.get("video_bitrate"):
+        more["video_bitrate"] = wanted["video_bitrate"]
+    return SessionSpec(
+        avatar=folder,
+        id=id_ or str(uuid4()),
+        voice=voice,
+        reply=ReplySpec(reply.get("backend", "rules"), settings, reply.get("system_prompt", "")),
+        background=Background(behind["kind"], behind["colour"], path),
+        mark=MarkSpec(**wanted["mark"]) if wanted.get("mark") else None,
+        ice_servers=(IceServer(tuple(ice_servers)),) if ice_servers else (),
+        **more,
+    )
+
+
+def stats_of(stats: Any) -> dict[str, Any]:
+    """Return the runtime's ``SessionStats`` as plain values."""
+    return asdict(stats)
+
+
+async def _settled(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value

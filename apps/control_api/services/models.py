@@ -1,0 +1,153 @@
+"""The registry of model versions: what there is, which one is live, and what an admin says of those in review."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from apps.control_api.services.events import emit
+from apps.control_api.services.paging import Slice, newest_first
+from apps.control_api.services.tools import Tools
+from apps.control_api.services.uploads import Uploads
+from apps.control_api.storage.clock import now
+from apps.control_api.storage.tables import AvatarRow, JobRow, ModelRow, VoiceRow
+from apps.control_api.storage.tables.base import new_id
+from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
+
+
+class Models:
+    """The use-cases of model versions."""
+
+    def __init__(self, tools: Tools, uploads: Uploads) -> None:
+        self._tools, self._uploads = tools, uploads
+
+    def get(self, model_id: str) -> tuple[ModelRow, bool]:
+        """Return a version and whether it is the live one of its avatar or voice."""
+        with self._tools.database.read() as session:
+            row = _find(session, model_id)
+            return row, _owner(session, row).model_id == row.id
+
+    def list(
+        self, limit: int, cursor: str | None, *, kind: str | None, owner_id: str | None, state: str | None
+    ) -> Slice[tuple[ModelRow, bool]]:
+        """List versions, newest first, each with whether it is live."""
+        filters: list[Any] = []
+        for column, value in ((ModelRow.kind, kind), (ModelRow.owner_id, owner_id), (ModelRow.state, state)):
+            if value is not None:
+                filters.append(column == value)
+        with self._tools.database.read() as session:
+            part = newest_first(session, ModelRow, filters, limit, cursor)
+            ids = [row.id for row in part.items]
+            live = set(session.exec(select(AvatarRow.model_id).where(col(AvatarRow.model_id).in_(ids))))
+            live |= set(session.exec(select(VoiceRow.model_id).where(col(VoiceRow.model_id).in_(ids))))
+        return Slice([(row, row.id in live) for row in part.items], part.next_cursor)
+
+    def register(self, upload_id: str, name: str | None, avatar_id: str | None) -> JobRow:
+        """Queue the reading of an uploaded bundle: checked, hashed, and entered as a version in review."""
+        upload = self._uploads.finished(upload_id)
+        request = {"upload_id": upload.id, "name": name, "avatar_id": avatar_id or new_id(), "consent_id": None}
+        with self._tools.database.write() as session:
+            if avatar_id:
+                avatar = session.get(AvatarRow, avatar_id)
+                if avatar is None:
+                    raise NotFoundError("There is no such avatar.", "List the avatars to see those there are.")
+                request["consent_id"] = avatar.consent_id
+            return self._tools.jobs.submit("avatars:import", request, subject_id=avatar_id, session=session)
+
+    def promote(self, model_id: str) -> ModelRow:
+        """Make a ready version the live one of its avatar or voice."""
+        with self._tools.database.write() as session:
+            row = _find(session, model_id)
+            if row.state not in ("ready", "retired"):
+                raise ConflictError(f"The version is {row.state}.", "Approve it first.")
+            make_live(session, row)
+            return row
+
+    def rollback(self, model_id: str) -> ModelRow:
+        """Take a live version back: the newest other ready version of its avatar or voice becomes live."""
+        with self._tools.database.write() as session:
+            row = _find(session, model_id)
+            if _owner(session, row).model_id != row.id:
+                raise ConflictError("This version is not live.", "Name the live version.")
+            earlier = session.exec(
+                select(ModelRow)
+                .where(ModelRow.owner_id == row.owner_id, ModelRow.id != row.id)
+                .where(col(ModelRow.state).in_(["ready", "retired"]), col(ModelRow.created_at) < row.created_at)
+                .order_by(col(ModelRow.created_at).desc())
+                .limit(1)
+            ).first()
+            if earlier is None:
+                raise ConflictError("There is no earlier version.", "Train or import another one first.")
+            row.state, row.retired_at = "retired", now()
+            make_live(session, earlier)
+            return earlier
+
+    def review(self, model_id: str, approved: bool, note: str) -> ModelRow:
+        """Approve (it goes live) or reject (it is retired) a version in review."""
+        with self._tools.database.write() as session:
+            row = _find(session, model_id)
+            if row.state not in ("in_review", "candidate"):
+                raise ConflictError(f"The version is {row.state}.", "Only a version in review can be decided on.")
+            row.note, row.reviewed_at = note, now()
+            if approved:
+                make_live(session, row)
+            else:
+                row.state, row.retired_at = "retired", now()
+                emit(session, "system", {"name": "model_changed", "data": {"model_id": row.id, "state": row.state}})
+            return row
+
+    def delete(self, model_id: str) -> None:
+        """Delete a version that is not live."""
+        with self._tools.database.write() as session:
+            row = _find(session, model_id)
+            if _owner(session, row).model_id == row.id:
+                raise ConflictError(
+                    "This version is live.",
+                    "Promote another version first, or delete the whole avatar or voice.",
+                    {"dependants": [{"kind": row.kind, "id": row.owner_id}]},
+                )
+            children = list(session.exec(select(ModelRow.id).where(ModelRow.parent_id == row.id)))
+            if children:
+                raise ConflictError(
+                    "Other versions were trained from this one.",
+                    "Delete those first.",
+                    {"dependants": [{"kind": "model", "id": child} for child in children]},
+                )
+            path = row.path
+            session.delete(row)
+            emit(session, "system", {"name": "model_deleted", "data": {"model_id": model_id}})
+        self._tools.files.remove(self._tools.files.model_path(path))
+
+
+def make_live(session: Session, row: ModelRow) -> None:
+    """Make a version the live one: its avatar or voice takes its path, version, metrics and becomes ready."""
+    owner = _owner(session, row)
+    row.state, row.retired_at = "ready", None
+    owner.model_id, owner.model_path, owner.model_version = row.id, row.path, row.version
+    owner.metrics, owner.state, owner.updated_at = row.metrics, "ready", now()
+    if isinstance(owner, AvatarRow):
+        owner.engine = row.engine
+    session.add_all([owner, row])
+    emit(session, "system", {"name": "model_changed", "data": {"model_id": row.id, "state": row.state}})
+
+
+def next_version(session: Session, owner_id: str) -> str:
+    """Return the next version number of an avatar or voice, as text; previews do not count."""
+    versions = session.exec(select(ModelRow.version).where(ModelRow.owner_id == owner_id))
+    return str(1 + max((int(v) for v in versions if v.isdigit()), default=0))
+
+
+def _find(session: Session, model_id: str) -> ModelRow:
+    row = session.get(ModelRow, model_id)
+    if row is None:
+        raise NotFoundError("There is no such model version.", "List the models to see those there are.")
+    return row
+
+
+def _owner(session: Session, row: ModelRow) -> AvatarRow | VoiceRow:
+    owner: AvatarRow | VoiceRow | None
+    owner = session.get(AvatarRow, row.owner_id) if row.kind == "avatar" else session.get(VoiceRow, row.owner_id)
+    if owner is None:
+        raise InvalidInputError(f"The {row.kind} of this version is gone.", "Delete the version.")
+    return owner

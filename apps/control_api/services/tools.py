@@ -1,0 +1,31 @@
+"""What services and job bodies are built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apps.control_api.services.jobs import Jobs
+from apps.control_api.settings import Settings
+from apps.control_api.storage.database import Database
+from apps.control_api.storage.files import Files
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Settings, database, files and jobs: shared by the API and by workers."""
+
+    settings: Settings
+    database: Database
+    files: Files
+    jobs: Jobs
+
+
+def build_tools(settings: Settings) -> Tools:
+    """Open the database and the folders that ``settings`` names; migrates nothing."""
+    database = Database(settings.url)
+    return Tools(
+        settings,
+        database,
+        Files(settings.data_dir, settings.models),
+        Jobs(database, settings.lease, settings.max_attempts),
+    )

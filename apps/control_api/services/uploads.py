@@ -1,0 +1,65 @@
+"""Files sent before they are used: resumable uploads, kept until something takes them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.control_api.storage.files import Files
+from lipsync.errors import ConflictError, NotFoundError
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A finished upload."""
+
+    id: str
+    path: Path
+    name: str
+    size: int
+
+
+class Uploads:
+    """Reads what the tus server keeps: ``<id>`` and ``<id>.info`` in one folder."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def finished(self, upload_id: str) -> Upload:
+        """Return an upload that is complete.
+
+        Raises:
+            NotFoundError: no such upload.
+            ConflictError: bytes are still missing.
+        """
+        if len(upload_id) != 32 or not upload_id.isalnum():
+            raise NotFoundError("There is no such upload.", "Send the file again.")
+        path = self._files.uploads / upload_id
+        try:
+            info = json.loads((self._files.uploads / f"{upload_id}.info").read_text("utf-8"))
+        except (OSError, ValueError):
+            info = None
+        if not path.is_file() or not isinstance(info, dict):
+            raise NotFoundError("There is no such upload.", "Send the file again.")
+        size = path.stat().st_size
+        if info.get("size") != size:
+            raise ConflictError(
+                "The upload is not complete.",
+                "Go on with the upload first.",
+                {"have": size, "wanted": info.get("size")},
+            )
+        metadata = info.get("metadata") or {}
+        name = str(metadata.get("filename") or metadata.get("name") or upload_id)
+        return Upload(upload_id, path, name[:200], size)
+
+    def take_over(self, upload: Upload, target: Path) -> None:
+        """Move an upload's file to ``target`` and forget the upload."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        upload.path.replace(target)
+        self.forget(upload)
+
+    def forget(self, upload: Upload) -> None:
+        """Remove an upload."""
+        for left in (upload.path, upload.path.with_name(upload.id + ".info")):
+            left.unlink(missing_ok=True)
