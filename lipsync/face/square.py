@@ -36,6 +36,11 @@ class Squares:
         """Pixels (n, m, 2) to units."""
         return ((points - self.origin[:, None]) / self.scale[:, None, None]).astype(np.float32)
 
+    def matrix(self, index: int) -> NDArray[np.float64]:
+        """The affine matrix (2, 3) from units to pixels of a frame."""
+        (x, y), scale = self.origin[index], float(self.scale[index])
+        return np.array([[scale, 0, float(x)], [0, scale, float(y)]])
+
     def box(self, index: int, area: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int]:
         """An area given in units as whole pixels of a frame, cut to it: left, top, right, bottom."""
         (x, y), scale = self.origin[index], float(self.scale[index])

@@ -1,0 +1,54 @@
+"""Settings of the picture stage, and what each does to the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BUNDLE_FORMAT = 1
+"""Raised when a bundle of an older form can no longer be read."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How the person's own mouths are chosen.
+
+    Attributes:
+        candidates: Mouths considered for a frame. More follow the wanted shape more closely in a rich bank, cost time.
+        continuity: Weight of looking like what came before. Higher is calmer and follows the sound less sharply.
+        delay: Frames the choice waits to see what comes; each costs 40 ms. 0 jumps visibly, over 2 gains little.
+        outer, inner, jaw: Weights of the lip's and the jaw's outline.
+        gap, width: Weights of the opening and of the mouth's width: what an eye judges first.
+        appearance: Weight of how bright and how toothed the inner mouth should be for this shape.
+    """
+
+    candidates: int = 25
+    continuity: float = 0.5
+    delay: int = 2
+    outer: float = 0.16
+    inner: float = 0.22
+    jaw: float = 0.06
+    gap: float = 1.5
+    width: float = 0.5
+    appearance: float = 0.5
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """How a chosen mouth is brought onto the frame.
+
+    Attributes:
+        stiffness: Regularisation of the thin-plate spline. Low follows every jitter of a landmark, high leaves the
+            mouth where it was in its own frame.
+        colour_limit: Most the skin's colour is shifted (levels of 255); more begins to colour shadows.
+        crossfade: Share of each neighbour where the search jumps. 0.25 is calmer by a tenth and softer by a tenth.
+        neck: Whether the frame's own neck follows the new jaw. Without it the chin is cut by the old jaw line.
+    """
+
+    stiffness: float = 10.0
+    colour_limit: float = 18.0
+    neck: bool = True
+    crossfade: float = 0.0
+
+
+BANK_MEMORY = 120 << 20
+"""Bytes the bank's pictures may take in memory; a longer or larger take keeps fewer frames."""

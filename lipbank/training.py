@@ -1,0 +1,99 @@
+"""Making a lipbank avatar from a prepared take: mouth space, bank, base clip, shape model, and the bundle of them."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lipbank.bank import FILM, Bank, cut_bank, write_film
+from lipbank.config import BUNDLE_FORMAT, RenderConfig, SearchConfig
+from lipbank.face import CheekModel
+from lipbank.mouth_space import MouthSpace
+from lipbank.shape import ShapeModel
+from lipsync.bundle import Manifest, write_bundle
+from lipsync.engine import SAMPLE_RATE, TrainOptions
+from lipsync.frame_cycle import write_base
+from lipsync.progress import PartProgress, Progress
+
+if TYPE_CHECKING:
+    from lipsync.dataset.take import PreparedTake
+
+
+def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progress) -> Path:
+    """Make the bundle; see ``lipsync.engine.Engine.train``."""
+    began = time.monotonic()
+    preview = options.preview
+    search, render = SearchConfig(), RenderConfig()
+    progress.stage("mouths")
+    space, cheeks, bank = learn_mouths(take, search, PartProgress(progress, 0.0, 0.3 if preview else 0.06))
+    with tempfile.TemporaryDirectory(prefix="lipbank-") as scratch:
+        folder = Path(scratch)
+        progress.stage("base_clip")
+        write_film(bank, folder / FILM)
+        names = write_base(take, folder, PartProgress(progress, *((0.3, 0.8) if preview else (0.06, 0.14))))
+        progress.stage("listening")
+        if preview:
+            shape = ShapeModel.preview(take, space)
+        else:
+            shape = ShapeModel.train(
+                take,
+                space,
+                minutes=options.minutes,
+                steps=options.steps,
+                progress=PartProgress(progress, 0.14, 0.98),
+            )
+        progress.stage("writing")
+        extra = options.extra
+        manifest = Manifest(
+            name=str(extra.get("name") or take.folder.name),
+            version=str(extra.get("version") or ("preview" if preview else "1")),
+            kind="avatar",
+            engine="lipbank",
+            sample_rate=SAMPLE_RATE,
+            input_shape=(take.height, take.width, 3),
+            feature="mel",
+            takes=tuple(extra.get("takes") or (take.folder.name,)),
+            consent_id=extra.get("consent_id"),
+            parent=options.parent.name if options.parent else None,
+            extra={
+                "format": BUNDLE_FORMAT,
+                "search": asdict(search),
+                "render": asdict(render),
+                "preview": preview,
+                "mouths": bank.n,
+                "train_seconds": round(time.monotonic() - began, 1),
+            },
+        )
+        files: dict[str, Path | bytes] = {name: folder / name for name in (FILM, *names)}
+        write_bundle(out, manifest, tensors(space, cheeks, shape, bank), files)
+    progress.update(1.0)
+    return out
+
+
+def learn_mouths(take: PreparedTake, search: SearchConfig, progress: Progress) -> tuple[MouthSpace, CheekModel, Bank]:
+    """The person's mouth space, cheeks and bank, from the training part alone."""
+    cv2.setNumThreads(1)
+    part = take.train
+    landmarks, found = take.landmarks[part.start : part.stop], take.found[part.start : part.stop]
+    space = MouthSpace.fit(take.landmarks, take.found, part)
+    bank = cut_bank(take.i420(part.start, part.stop), landmarks, found, space, search, progress=progress)
+    coef = space.encode(landmarks, found)
+    alignment = space.align(landmarks, found)
+    seen = np.flatnonzero(found)
+    cheeks = CheekModel.fit(space, landmarks[seen], coef[seen], alignment.take(seen))
+    return space, cheeks, bank
+
+
+def tensors(space: MouthSpace, cheeks: CheekModel, shape: ShapeModel, bank: Bank) -> dict[str, NDArray[Any]]:
+    """Everything an engine is made of but its films, flat names."""
+    out: dict[str, NDArray[Any]] = {"cheeks": cheeks.weights}
+    for prefix, group in (("space", space.tensors()), ("shape", shape.tensors()), ("bank", bank.tensors())):
+        out.update({f"{prefix}.{name}": value for name, value in group.items()})
+    return out
