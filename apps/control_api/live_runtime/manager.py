@@ -38,6 +38,8 @@ def make_replier(spec: ReplySpec) -> Replier:
 
     name = DEFAULT if spec.backend == "rules" else spec.backend
     settings = dict(spec.settings)
+    if name == DEFAULT and "knowledge" in settings:
+        settings = {"documents": [{"title": q["question"], "text": q["answer"]} for q in settings["knowledge"]]}
     if spec.system_prompt and "system_prompt" in load_class(name).Settings.model_fields:
         settings["system_prompt"] = spec.system_prompt
     return Conversation(create(name, settings))
@@ -159,6 +161,7 @@ class LiveManager:
             replier = await asyncio.to_thread(self._make_replier, spec.reply)
             compositor = await host.compositor(spec.background, spec.mark)
             await tts.warm_up()
+            await replier.warm_up()
             return LiveSession(
                 spec,
                 host=host,

@@ -19,6 +19,9 @@ class Replier(Protocol):
     def reply(self, text: str, cancel: asyncio.Event) -> AsyncIterator[str]:
         """Yield the answer in pieces; end soon after ``cancel``."""
 
+    async def warm_up(self) -> None:
+        """Do once what would make the first answer slow."""
+
     async def close(self) -> None:
         """Free connections."""
 
@@ -29,6 +32,9 @@ class EchoReplier:
     async def reply(self, text: str, cancel: asyncio.Event) -> AsyncGenerator[str, None]:
         """Yield the text itself."""
         yield text
+
+    async def warm_up(self) -> None:
+        """Nothing is slow."""
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -58,6 +64,10 @@ class Conversation:
             if said:
                 self._history.append(ChatMessage("user", text))
                 self._history.append(ChatMessage("assistant", "".join(said)))
+
+    async def warm_up(self) -> None:
+        """Warm the back-end up."""
+        await self._backend.warm_up()
 
     async def close(self) -> None:
         """Close the back-end."""

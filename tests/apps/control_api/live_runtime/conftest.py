@@ -46,7 +46,9 @@ async def make_world(bundle: Path) -> AsyncIterator[Callable[..., World]]:
     worlds: list[World] = []
 
     def make(
-        limits: LiveLimits | None = None, voice: ToneVoice | None = None, load: Callable[[Path], Engine] = BarEngine.load
+        limits: LiveLimits | None = None,
+        voice: ToneVoice | None = None,
+        load: Callable[[Path], Engine] = BarEngine.load,
     ) -> World:
         worlds.append(World(bundle, limits or LiveLimits(unload_after_s=0), voice or ToneVoice(), load))
         return worlds[-1]
