@@ -7,16 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from apps.control_api.live_runtime.host import EngineHost
+from apps.control_api.live_runtime.pictures import Mouth, compose
 from apps.control_api.live_runtime.playout import Entry, Playout
 from lipsync.compositor import Compositor
-from lipsync.engine import Patch
 
-Picture = NDArray[np.uint8]
 FIRST_BATCH = 2
 LARGEST_BATCH = 6
 PATIENCE = 25
@@ -96,9 +91,10 @@ class Painter:
         patches = await self.host.draw([(index, _drive(entry)) for entry, index in jobs])
         rests = [await self.host.rest(index) if entry.weight < 1 else None for entry, index in jobs]
         pictures = await self.host.compose(
-            self._compose,
+            compose,
+            self.compositor,
             [
-                (index, patch, rest, entry.weight)
+                Mouth(index, patch, rest, entry.weight)
                 for (entry, index), patch, rest in zip(jobs, patches, rests, strict=True)
             ],
         )
@@ -109,35 +105,9 @@ class Painter:
     async def _idle(self, pose: int) -> None:
         index = self.host.engine.base.cycle(pose)
         rest = await self.host.rest(index)
-        picture = (await self.host.compose(self._compose, [(index, rest, None, 1.0)]))[0]
+        picture = (await self.host.compose(compose, self.compositor, [Mouth(index, rest)]))[0]
         self._playout.idle_done(pose, picture)
-
-    def _compose(self, jobs: list[tuple[int, Patch, Patch | None, float]]) -> list[Picture]:
-        made = []
-        for index, patch, rest, weight in jobs:
-            if rest is None:
-                made.append(self.compositor.compose(index, patch))
-            elif _alike(patch, rest):
-                made.append(self.compositor.compose(index, _between(patch, rest, weight)))
-            else:
-                made.append(_mix(self.compositor.compose(index, patch), self.compositor.compose(index, rest), weight))
-        return made
 
 
 def _drive(entry: Entry) -> Any:
     return entry.frame.drive if entry.frame is not None else None
-
-
-def _alike(a: Patch, b: Patch) -> bool:
-    return (a.x, a.y, a.i420.shape) == (b.x, b.y, b.i420.shape) and (a.mask is None) == (b.mask is None)
-
-
-def _between(patch: Patch, rest: Patch, weight: float) -> Patch:
-    mask = None
-    if patch.mask is not None and rest.mask is not None:
-        mask = _mix(patch.mask, rest.mask, weight)
-    return Patch(patch.x, patch.y, _mix(patch.i420, rest.i420, weight), mask)
-
-
-def _mix(a: NDArray[np.uint8], b: NDArray[np.uint8], weight: float) -> NDArray[np.uint8]:
-    return np.asarray(cv2.addWeighted(a, weight, b, 1.0 - weight, 0.0), np.uint8)

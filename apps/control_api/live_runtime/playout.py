@@ -18,15 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.control_api.live_runtime.frames import FRAME_S, FRAME_SAMPLES, DrivenFrame, MediaFrame
+from apps.control_api.live_runtime.pictures import FADE_IN, Picture
 
-Picture = NDArray[np.uint8]
 AHEAD = 12
 """Drawn frames kept ready: half a second, enough for the machine's hiccups."""
 WAITING = 50
 """Speech frames that wait undrawn before the animator is held back: two seconds."""
 IDLE_AHEAD = 4
 MAX_START = 6
-_FADE_IN = (0.4, 0.75)
 _RAMP = 240
 """Samples over which cut sound dies away (5 ms), so that a stop does not click."""
 _PATIENCE = 15
@@ -135,8 +134,8 @@ class Playout:
                 break
             if self._run == 0:
                 self._last_pose = self.pose + 1 + int(delay_s / FRAME_S)
-            if self._run < len(_FADE_IN):
-                entry.weight = min(entry.weight, _FADE_IN[self._run])
+            if self._run < len(FADE_IN):
+                entry.weight = min(entry.weight, FADE_IN[self._run])
             self._last_pose += 1
             self._run += 1
             entry.pose, entry.taken = self._last_pose, True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 import uuid
 from collections.abc import Sequence
@@ -295,12 +294,13 @@ async def test_connecting_and_leaving_leaves_nothing(make_world: Any) -> None:
     await visit()
     gc.collect()
     await asyncio.sleep(0.3)
-    tasks, threads, files = len(asyncio.all_tasks()), threading.active_count(), len(os.listdir("/proc/self/fd"))
+    tasks, threads = len(asyncio.all_tasks()), threading.active_count()
+    files = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         await visit()
     gc.collect()
     await asyncio.sleep(0.5)
     assert len(asyncio.all_tasks()) <= tasks
     assert threading.active_count() <= threads + 1
-    assert len(os.listdir("/proc/self/fd")) <= files + 1
+    assert len(list(Path("/proc/self/fd").iterdir())) <= files + 1
     assert len(world.engines) == 6 and all(engine.closed for engine in world.engines)
