@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -47,10 +48,11 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await start(studio)
+        keeper = await start(studio)
         try:
             yield
         finally:
+            keeper.cancel()
             await stop(studio)
 
     app = FastAPI(
@@ -89,7 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-async def start(studio: Container) -> None:
+async def start(studio: Container) -> asyncio.Task[None]:
     """Bring the database up to date, clear what an earlier run left half-done, start listening and working."""
     studio.tools.database.migrate()
     studio.tools.files.sweep()
@@ -97,6 +99,7 @@ async def start(studio: Container) -> None:
     studio.voices.seed()
     await studio.hub.start()
     studio.dispatcher.start()
+    return asyncio.create_task(studio.live.keep_count(), name="live-count")
 
 
 async def stop(studio: Container) -> None:
@@ -156,6 +159,9 @@ _TUS_HEADERS = [
 ]
 
 
+_SOUND_LIMIT = 64 * MIB
+
+
 def _body_limit(settings: Settings) -> Any:
     whole_take = settings.upload_limit + settings.voice_limit + MIB
 
@@ -164,6 +170,8 @@ def _body_limit(settings: Settings) -> Any:
             return whole_take
         if path.startswith(f"{PREFIX}/uploads"):
             return settings.upload_limit
+        if path.startswith(f"{PREFIX}/live/sessions/") and path.endswith(":audio"):
+            return _SOUND_LIMIT
         return settings.json_limit
 
     return limit

@@ -6,7 +6,7 @@ No other module reads the environment. A setting is named ``STUDIO_<NAME>`` ther
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,6 +57,15 @@ class Settings(BaseSettings):
     max_sessions: int = Field(2, ge=1, description="Live sessions at the same time.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where training and inference run.")
     ice_servers: list[str] = Field(default_factory=list, description="STUN and TURN URLs for WebRTC over networks.")
+    replies: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Settings of reply back-ends by name, such as base_url, model, api_key."
+    )
+    voice_services: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Settings of voice back-ends by name, such as their address and key."
+    )
+    allowed_services: list[str] = Field(
+        default_factory=list, description="Hosts beside loopback that a caller may name as `base_url` of replies."
+    )
     minimum_metrics: dict[str, float] = Field(
         default_factory=lambda: {"lip_gap_corr": 0.15, "sharpness": 0.5},
         description="A trained version below any of these goes to review instead of live.",

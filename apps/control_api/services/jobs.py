@@ -141,6 +141,25 @@ class Jobs:
 
     # --- doing ----------------------------------------------------------------------------------------------------
 
+    def waiting(self, queues: tuple[str, ...] = ("cpu", "gpu")) -> bool:
+        """Return whether ``lease`` may find a job, by reading only."""
+        query = (
+            select(JobRow.seq)
+            .where(col(JobRow.queue).in_(queues))
+            .where(
+                sa.or_(
+                    sa.and_(
+                        col(JobRow.state) == "queued",
+                        sa.or_(col(JobRow.not_before).is_(None), col(JobRow.not_before) <= now()),
+                    ),
+                    sa.and_(col(JobRow.state) == "running", col(JobRow.lease_until) < now()),
+                )
+            )
+            .limit(1)
+        )
+        with self._database.read() as session:
+            return session.exec(query).first() is not None
+
     def lease(self, owner: str, queues: tuple[str, ...] = ("cpu", "gpu")) -> JobRow | None:
         """Take the next job: urgent before normal before background, first come first within one of these."""
         with self._database.write() as session:

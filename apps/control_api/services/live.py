@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from apps.control_api import log
@@ -17,13 +17,15 @@ from apps.control_api.services.room import Room
 from apps.control_api.services.tools import Tools
 from apps.control_api.services.uploads import Uploads
 from apps.control_api.services.voices import Voices
+from apps.control_api.settings import Settings
 from apps.control_api.storage.clock import now
 from apps.control_api.storage.tables import MessageRow, StateRow
-from lipsync.errors import ConflictError, NotFoundError, TooManyError
+from lipsync.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, TooManyError
 
 _log = log.get(__name__)
 LIVE_STATE = "live_sessions"
 _KEPT = 1000
+_REFRESH_S = 20.0
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Live:
         self._manager: Any = None
         self._building = asyncio.Lock()
         self._opened: dict[str, Opened] = {}
+        self._counting: set[asyncio.Task[None]] = set()
 
     async def open(self, wanted: dict[str, Any]) -> Opened:
         """Open a session. ``wanted``: avatar_id, voice_id, transport, reply, background, mark, video_bitrate.
@@ -67,7 +70,7 @@ class Live:
         voice = await asyncio.to_thread(self._voices.usable, wanted["voice_id"], "live")
         manager = await self._ready()
         spec = await asyncio.to_thread(self._spec, folder, voice, wanted)
-        session = await _settled(manager.open(spec))
+        session = await manager.open(spec)
         opened = Opened(session.id, avatar.id, voice.id, wanted["transport"], now(), str(session.state))
         self._remember(opened)
         await self._count()
@@ -106,17 +109,25 @@ class Live:
     async def close(self, session_id: str, reason: str = "asked") -> None:
         """End a session."""
         self.session(session_id)
-        await _settled(self._manager.close(session_id, reason))
+        await self._manager.close(session_id, reason)
         await self._count()
 
     async def speak(self, session_id: str, what: str, text: str, interrupt: bool) -> int:
         """Have the avatar say ``text`` (``what`` = "say"), or answer it ("chat"); returns the turn's number."""
-        turn = await _settled(getattr(self.session(session_id), what)(text, interrupt))
-        return int(getattr(turn, "number", turn))
+        return int(await getattr(self.session(session_id), what)(text, interrupt))
 
-    async def call(self, session_id: str, what: str, *args: Any) -> Any:
-        """Call the runtime's session: offer, interrupt, stats."""
-        return await _settled(getattr(self.session(session_id), what)(*args))
+    async def offer(self, session_id: str, sdp: str, kind: str) -> dict[str, str]:
+        """Connect a client; returns the answer's sdp and type."""
+        answer: dict[str, str] = await self.session(session_id).offer(sdp, kind)
+        return answer
+
+    def interrupt(self, session_id: str) -> None:
+        """Stop speaking now."""
+        self.session(session_id).interrupt()
+
+    def stats(self, session_id: str) -> dict[str, Any]:
+        """Return the runtime's ``SessionStats`` as plain values."""
+        return asdict(self.session(session_id).stats())
 
     async def ingest(
         self, room: Room, items: list[dict[str, Any]], session_id: str | None
@@ -139,10 +150,23 @@ class Live:
                 await asyncio.to_thread(room.mark, row.id, row.state, row.turn)
         return kept, known
 
+    async def audio(self, session_id: str, data: bytes, interrupt: bool) -> int:
+        """Have the avatar speak a ready sound (any file libsndfile reads); returns the turn's number."""
+        session = self.session(session_id)
+        pcm, rate = await asyncio.to_thread(_decoded, data)
+        return int(await session.audio(pcm, rate, interrupt))
+
+    async def keep_count(self) -> None:
+        """Refresh the count that workers read, until cancelled; one that is old counts as left behind by a crash."""
+        while True:
+            await asyncio.sleep(_REFRESH_S)
+            if self._manager is not None and self._manager.list():
+                await self._count()
+
     async def shutdown(self) -> None:
         """End every session and let the engines go."""
         if self._manager is not None:
-            await _settled(self._manager.shutdown())
+            await self._manager.shutdown()
             await self._count()
 
     async def _ready(self) -> Any:
@@ -160,8 +184,10 @@ class Live:
     def _on_event(self, event: Any) -> None:
         data = {"session_id": event.session_id, "name": event.kind, "data": event.data}
         self._tell("live", data)
-        if event.kind == "session_state" and event.data.get("state") in ("closed", "failed"):
-            asyncio.get_running_loop().create_task(self._count())
+        if event.kind == "session_state":
+            task = asyncio.get_running_loop().create_task(self._count())
+            self._counting.add(task)
+            task.add_done_callback(self._counting.discard)
 
     def _spec(self, folder: Path, voice: Any, wanted: dict[str, Any]) -> Any:
         return session_spec(
@@ -169,7 +195,7 @@ class Live:
             self._voices.spoken(voice),
             wanted,
             self._uploads,
-            ice_servers=self._tools.settings.ice_servers,
+            settings=self._tools.settings,
             id_=str(uuid4()),
         )
 
@@ -180,7 +206,8 @@ class Live:
 
     async def _count(self) -> None:
         """Tell workers how many are live, so that training makes way."""
-        await asyncio.to_thread(self._write_count, len(self._manager.list()))
+        watched = sum(session.state == "live" for session in self._manager.list())
+        await asyncio.to_thread(self._write_count, watched)
 
     def _write_count(self, sessions: int) -> None:
         with self._tools.database.write() as session:
@@ -193,7 +220,7 @@ def session_spec(
     wanted: dict[str, Any],
     uploads: Uploads,
     *,
-    ice_servers: list[str] | None = None,
+    settings: Settings,
     id_: str | None = None,
 ) -> Any:
     """Return the runtime's ``SessionSpec`` of what a caller asked for; also used for films.
@@ -203,7 +230,7 @@ def session_spec(
         voice: A ``speech.tts.base.Voice``.
         wanted: background, mark, and for live sessions reply and video_bitrate, as the wire types give them.
         uploads: Where an uploaded background is found.
-        ice_servers: STUN and TURN URLs.
+        settings: The studio's, for the settings of services and for STUN and TURN.
         id_: The session's id; made if not given.
     """
     from apps.control_api.live_runtime.spec import IceServer, ReplySpec, SessionSpec
@@ -213,7 +240,10 @@ def session_spec(
     behind = wanted["background"]
     path = uploads.finished(behind["upload_id"]).path if behind.get("upload_id") else None
     reply = wanted.get("reply") or {}
-    settings = {k: reply[k] for k in ("base_url", "model", "knowledge") if reply.get(k)}
+    backend = reply.get("backend", "rules")
+    named = {k: reply[k] for k in ("base_url", "model", "knowledge") if reply.get(k)}
+    if "base_url" in named:
+        _require_allowed(named["base_url"], settings.allowed_services)
     more: dict[str, Any] = {}
     if wanted.get("video_bitrate"):
         more["video_bitrate"] = wanted["video_bitrate"]
@@ -221,18 +251,34 @@ def session_spec(
         avatar=folder,
         id=id_ or str(uuid4()),
         voice=voice,
-        reply=ReplySpec(reply.get("backend", "rules"), settings, reply.get("system_prompt", "")),
+        voice_settings=settings.voice_services.get(voice.backend, {}),
+        reply=ReplySpec(backend, {**settings.replies.get(backend, {}), **named}, reply.get("system_prompt", "")),
         background=Background(behind["kind"], behind["colour"], path),
         mark=MarkSpec(**wanted["mark"]) if wanted.get("mark") else None,
-        ice_servers=(IceServer(tuple(ice_servers)),) if ice_servers else (),
+        ice_servers=(IceServer(tuple(settings.ice_servers)),) if settings.ice_servers else (),
         **more,
     )
 
 
-def stats_of(stats: Any) -> dict[str, Any]:
-    """Return the runtime's ``SessionStats`` as plain values."""
-    return asdict(stats)
+def _require_allowed(url: str, hosts: list[str]) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        raise InvalidInputError("This is not an http address.", "Send one such as http://127.0.0.1:11434.")
+    if parts.hostname not in ("127.0.0.1", "localhost", "::1", *hosts):
+        raise ForbiddenError(
+            f"The studio may not call {parts.hostname}.", "Add the host to `allowed_services` in the settings."
+        )
 
 
-async def _settled(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+def _decoded(data: bytes) -> tuple[Any, int]:
+    import io
+
+    import soundfile
+
+    try:
+        pcm, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise InvalidInputError("This is not a sound we can read.", "Send a WAV, FLAC, OGG or MP3 file.") from error
+    if not pcm.size:
+        raise InvalidInputError("The sound is empty.", "Send one that holds something.")
+    return pcm.mean(axis=1), int(rate)

@@ -46,7 +46,13 @@ class Models:
     def register(self, upload_id: str, name: str | None, avatar_id: str | None) -> JobRow:
         """Queue the reading of an uploaded bundle: checked, hashed, and entered as a version in review."""
         upload = self._uploads.finished(upload_id)
-        request = {"upload_id": upload.id, "name": name, "avatar_id": avatar_id or new_id(), "consent_id": None}
+        request = {
+            "upload_id": upload.id,
+            "name": name,
+            "avatar_id": avatar_id or new_id(),
+            "consent_id": None,
+            "review": True,
+        }
         with self._tools.database.write() as session:
             if avatar_id:
                 avatar = session.get(AvatarRow, avatar_id)

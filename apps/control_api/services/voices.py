@@ -144,7 +144,7 @@ class Voices:
         if name not in self._backends:
             from speech.tts import registry
 
-            backend = await asyncio.to_thread(registry.create, name)
+            backend = await asyncio.to_thread(registry.create, name, self._tools.settings.voice_services.get(name))
             self._backends.setdefault(name, backend)
         return self._backends[name]
 

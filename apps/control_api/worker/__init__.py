@@ -1,1 +1,1 @@
-"""The process that runs jobs."""
+"""The worker: a process of its own that leases jobs and does them."""

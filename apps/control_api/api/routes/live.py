@@ -17,9 +17,9 @@ from apps.control_api.api.wire.live import (
     Turn,
     VideoCreate,
 )
-from apps.control_api.services.live import stats_of
 
 router = APIRouter(tags=["live"])
+_SOUNDS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", "application/octet-stream")
 
 
 @router.post("/live/sessions", status_code=201)
@@ -51,7 +51,7 @@ async def close_live_session(session_id: str, studio: Studio) -> None:
 @router.post("/live/sessions/{session_id}/offer")
 async def offer_live_session(session_id: str, wanted: Offer, studio: Studio) -> Answer:
     """Connect a browser: its offer in, the studio's answer out (no trickling: candidates are in the answer)."""
-    return Answer.model_validate(await studio.live.call(session_id, "offer", wanted.sdp, wanted.type))
+    return Answer.model_validate(await studio.live.offer(session_id, wanted.sdp, wanted.type))
 
 
 @router.post("/live/sessions/{session_id}:say", status_code=202)
@@ -68,16 +68,32 @@ async def chat_in_live_session(session_id: str, wanted: Say, studio: Studio) -> 
     return Turn(session_id=session_id, turn=turn)
 
 
+@router.post(
+    "/live/sessions/{session_id}:audio",
+    status_code=202,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _SOUNDS},
+        }
+    },
+)
+async def play_in_live_session(session_id: str, request: Request, studio: Studio, interrupt: bool = False) -> Turn:
+    """Speak a ready sound: the body is a WAV, FLAC, OGG or MP3 file."""
+    turn = await studio.live.audio(session_id, await request.body(), interrupt)
+    return Turn(session_id=session_id, turn=turn)
+
+
 @router.post("/live/sessions/{session_id}:interrupt", status_code=204)
 async def interrupt_live_session(session_id: str, studio: Studio) -> None:
     """Stop speaking now."""
-    await studio.live.call(session_id, "interrupt")
+    studio.live.interrupt(session_id)
 
 
 @router.get("/live/sessions/{session_id}/stats")
 async def get_live_stats(session_id: str, studio: Studio) -> SessionStats:
     """How the session runs."""
-    return SessionStats.model_validate(stats_of(await studio.live.call(session_id, "stats")))
+    return SessionStats.model_validate(studio.live.stats(session_id))
 
 
 @router.post("/inference/video", status_code=202, tags=["inference"])

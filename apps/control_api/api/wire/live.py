@@ -52,7 +52,7 @@ class SessionCreate(Command):
     avatar_id: Identifier
     voice_id: Annotated[Identifier | None, Field(description="The studio's own voice if not given.")] = None
     transport: Literal["webrtc"] = "webrtc"
-    reply: Reply = Reply()
+    reply: Reply = Field(default_factory=lambda: Reply.model_validate({}))
     background: Background = Field(default_factory=Background)
     mark: Mark | None = Field(default_factory=Mark)
     video_bitrate: Annotated[int, Field(ge=100_000, le=20_000_000, description="Bits a second.")] = 2_500_000
