@@ -87,9 +87,9 @@ class Demo:
             while True:
                 time.sleep(1)
                 answer = self._http.get(f"/live/sessions/{session}/stats")
-                if answer.is_error or answer.json()["state"] in {"closed", "failed"}:
+                stats = answer.json()
+                if answer.is_error or stats["state"] in {"closed", "failed"}:
                     return
-                stats = answer.json()["stats"]
                 if stats["speaking"] or stats["pending_turns"]:
                     silent_since = time.monotonic()
                 elif time.monotonic() - silent_since > PAUSE:

@@ -32,6 +32,7 @@ class Studio:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._log = self.log_path.open("ab")
         command = [sys.executable, "-m", "apps.control_api", "--port", str(port), "--data-dir", str(data_dir)]
+        command.append("--stdin-lifeline")
         self._child = subprocess.Popen(
             command,
             cwd=ROOT,

@@ -88,7 +88,7 @@ def start_studio(data_dir: Path, **settings: str) -> Studio:
     log = data_dir / "api.log"
     with log.open("ab") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", "apps.control_api", "--port", "0", "--data-dir", str(data_dir)],
+            [sys.executable, "-m", "apps.control_api", "--port", "0", "--data-dir", str(data_dir), "--stdin-lifeline"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
