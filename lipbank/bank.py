@@ -235,14 +235,14 @@ def cut_bank(
 
 
 def _choose(coef: F32, found: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
-    """Frames to keep: all with a face; beyond ``most``, runs of a second are dropped where the mouth is most ordinary."""
+    """Frames to keep: all with a face; beyond ``most``, runs of a second without a rare mouth are dropped first."""
     usable = np.flatnonzero(found)
     if len(usable) <= most:
         return usable
     spread = np.maximum(coef[usable].std(0), 1e-6)
     rare = (((coef[usable] - np.median(coef[usable], 0)) / spread) ** 2).sum(1)
     runs = np.array_split(np.arange(len(usable)), max(1, len(usable) // 25))
-    order = np.argsort([-rare[run].mean() for run in runs])
+    order = np.argsort([-rare[run].max() for run in runs])
     kept: list[int] = []
     for run in (runs[k] for k in order):
         if len(kept) + len(run) <= most:

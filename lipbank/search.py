@@ -55,6 +55,7 @@ class Beam:
         """Forget the path so far."""
         self._steps: list[tuple[NDArray[np.int64], NDArray[np.int64] | None]] = []
         self._cost: F32 | None = None
+        self._last = np.zeros(0, np.int64)
 
     def push(self, wanted: F32, barred: tuple[int, int] | None = None) -> list[Choice]:
         """Take the next wanted features (f,) and return the choices that became certain (none or one).
@@ -74,13 +75,14 @@ class Beam:
             self._cost = unit
             self._steps.append((near, None))
         else:
-            after = units.following[self._steps[-1][0]]
+            after = units.following[self._last]
             change = self._look_square[after][:, None] + self._look_square[near][None]
             change = change - 2 * units.looks[after] @ units.looks[near].T
             total = self._cost[:, None] + np.float32(config.continuity) * np.maximum(change, 0)
             best = total.argmin(0)
             self._cost = total[best, np.arange(count)] + unit
             self._steps.append((near, best))
+        self._last = near
         return [self._settle()] if len(self._steps) > config.delay else []
 
     def flush(self) -> list[Choice]:
