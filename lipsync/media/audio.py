@@ -49,7 +49,7 @@ def _seconds(stream: av.VideoStream | av.AudioStream) -> float:
 def _timed_pieces(
     container: av.container.InputContainer, stream: av.AudioStream, native: int, max_seconds: float | None
 ) -> list[tuple[float | None, NDArray[np.float32]]]:
-    resampler = av.audio.resampler.AudioResampler(format="flt", layout="mono", rate=native)
+    resampler = av.audio.resampler.AudioResampler(format="fltp", rate=native)
     pieces: list[tuple[float | None, NDArray[np.float32]]] = []
     total = failures = 0
     packets = container.demux(stream)
@@ -63,7 +63,7 @@ def _timed_pieces(
                 failures = 0
                 when = float(frame.pts * frame.time_base) if frame.pts is not None else None  # type: ignore[attr-defined, operator]
                 for part in resampler.resample(frame):  # type: ignore[arg-type]
-                    samples = part.to_ndarray().reshape(-1).astype(np.float32)
+                    samples = np.asarray(part.to_ndarray(), np.float32).mean(0, dtype=np.float32)
                     pieces.append((when, np.nan_to_num(samples, posinf=1.0, neginf=-1.0)))
                     total += samples.size
                     when = None
@@ -90,7 +90,7 @@ def _lay_out(pieces: list[tuple[float | None, NDArray[np.float32]]], origin: flo
                 elif wanted < 0:
                     position = wanted
             elif 0.02 * rate < wanted - position < 60 * rate:
-                out.append(np.zeros(wanted - max(position, 0), np.float32)[: max(wanted, 0)])
+                out.append(np.zeros(max(wanted, 0) - max(position, 0), np.float32))
                 position = wanted
         position = position or 0
         cut = min(max(-position, 0), samples.size)

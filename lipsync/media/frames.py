@@ -242,9 +242,10 @@ class VideoWriter:
         self._video.width, self._video.height = w, h
         self._video.pix_fmt = "gray" if pix == "gray" else "yuv420p"
         self._video.codec_context.time_base = 1 / Fraction(fps)
+        # Grey levels are stored as they are, and say so; 6 is SMPTE 170M, that is BT.601.
+        self._video.codec_context.color_range = int(_FULL if pix == "gray" else _LIMITED)
         if pix != "gray":
-            self._video.codec_context.colorspace = 6  # SMPTE 170M, that is BT.601
-            self._video.codec_context.color_range = 1
+            self._video.codec_context.colorspace = 6
         self._audio = None
         self._rate = audio_rate or 0
         if audio_rate is not None:
