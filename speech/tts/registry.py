@@ -18,6 +18,16 @@ ENTRY_POINTS = "livetalking_studio.tts"
 
 TABLE: dict[str, str] = {
     "local": "speech.tts.local:LocalSpeech",
+    "edge": "speech.tts.edge:EdgeSpeech",
+    "fish": "speech.tts.fish:FishSpeech",
+    "gpt_sovits": "speech.tts.gpt_sovits:GptSovits",
+    "cosyvoice": "speech.tts.cosyvoice:CosyVoice",
+    "tencent": "speech.tts.tencent:TencentSpeech",
+    "doubao": "speech.tts.doubao:DoubaoSpeech",
+    "indextts2": "speech.tts.indextts2:IndexTTS2",
+    "xtts": "speech.tts.xtts_server:XttsServer",
+    "azure": "speech.tts.azure:AzureSpeech",
+    "openai_speech": "speech.tts.openai_speech:OpenAISpeech",
 }
 
 
