@@ -47,7 +47,9 @@ class Worker:
     def _do(self, job: JobRow) -> str:
         tools, jobs = self._tools, self._tools.jobs
         body: bodies.Body | None = None
-        with JobProgress(jobs, tools.database, job, self._owner, stop=self._stop, lease=tools.settings.lease) as progress:
+        with JobProgress(
+            jobs, tools.database, job, self._owner, stop=self._stop, lease=tools.settings.lease
+        ) as progress:
             try:
                 body = bodies.load(job.kind, tools.settings.job_kinds, tools)
                 done = body.run(job, progress)
