@@ -1,0 +1,114 @@
+"""Measurement ``turn``: from ``:say`` until the first spoken, lip-moving frame reaches a WebRTC client.
+
+``python scripts/bench.py turn [--avatar DIR] [--turns N]``. The client is another process; it decodes what it gets,
+hears when the sound begins and sees by landmarks when the lips do, and counts from the moment it asked to the later of
+the two. aiortc's own receiver holds back four sound packets (80 ms) and one picture (40 ms): that is in the figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+
+from scripts.benchmarks import _live
+
+HEARD = 400
+"""Mean magnitude (of 32767) from which a 20 ms packet is heard."""
+OPENS = 0.012
+"""Change of the lip gap, against the height of the face, that is seen."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this measurement."""
+    _live.add_avatar(parser)
+    parser.add_argument("--turns", type=int, default=20)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure; see the module."""
+    return asyncio.run(_run(_live.avatar(args), args.turns))
+
+
+async def _run(bundle: Any, turns: int) -> dict[str, Any]:
+    asked: list[float] = []
+    windows: list[tuple[int, int]] = []
+    async with _live.Server(bundle) as server:
+        peer = _live.Peer(keep_picture=lambda picture: picture)
+        async with _live.talking(server, peer) as opened:
+            session = opened["session"]
+            await asyncio.sleep(2.0)
+            await server.ask("usage")
+            stages: list[dict[str, Any]] = []
+            for k in range(turns):
+                # Not in step with the server's 40 ms.
+                await asyncio.sleep(0.4 + 0.037 * (k % 9))
+                before = len(peer.pictures)
+                asked.append(time.monotonic())
+                turn = (await server.ask("say", session=session, text=_live.LINES[k % len(_live.LINES)]))["turn"]
+                await asyncio.sleep(1.2)
+                windows.append((max(0, before - 12), len(peer.pictures)))
+                await server.ask("interrupt", session=session)
+                told = (await server.ask("stats", session=session))["stats"]["turns"]
+                stages += [t for t in told if t["turn"] == turn]
+                await asyncio.sleep(0.5)
+                for got in peer.pictures[windows[-1][1] : -15]:
+                    got.data = None
+            usage = await server.ask("usage")
+    gap = _live.LipGap()
+    sound, lips = [], []
+    for at, (first, last) in zip(asked, windows, strict=True):
+        sound.append(_first_sound(peer, at))
+        lips.append(_first_lips(peer, gap, at, first, last))
+    totals = [max(s, v) for s, v in zip(sound, lips, strict=True)]
+    return {
+        "figures": {
+            "p50_ms": _live.percentile(totals, 50),
+            "p95_ms": _live.percentile(totals, 95),
+            "sound_p50_ms": _live.percentile(sound, 50),
+            "sound_p95_ms": _live.percentile(sound, 95),
+            "lips_p50_ms": _live.percentile(lips, 50),
+            "lips_p95_ms": _live.percentile(lips, 95),
+            "stages": _stages(stages),
+            "loop_longest_ms": usage["loop_longest_ms"],
+            "unseen": int(np.isnan(totals).sum()),
+        },
+        "reference": {"seeds_ms": 2000, "best_service_ms": 600, "note": "as published, not measured here"},
+        "settings": {"turns": turns, "client": "aiortc, own process", "avatar": bundle.name, **_size(opened)},
+    }
+
+
+def _first_sound(peer: _live.Peer, asked: float) -> float:
+    for got in peer.sounds:
+        if got.at > asked and np.abs(got.data.astype(np.int32)).mean() > HEARD:
+            return (got.at - asked) * 1000
+    return float("nan")
+
+
+def _first_lips(peer: _live.Peer, gap: _live.LipGap, asked: float, first: int, last: int) -> float:
+    """The first picture after ``asked`` whose lips stand otherwise than before."""
+    part = peer.pictures[first:last]
+    gaps = np.array([gap.measure(got.data) for got in part])
+    before = np.array([got.at <= asked for got in part])
+    rest = np.nanmedian(gaps[before])
+    for got, value, old in zip(part, gaps, before, strict=True):
+        if not old and abs(value - rest) > OPENS:
+            return (got.at - asked) * 1000
+    return float("nan")
+
+
+def _stages(turns: list[dict[str, Any]]) -> dict[str, float]:
+    """Each stage's share in ms, medians: the time from the stage before it to its first frame."""
+    shares: dict[str, float] = {}
+    names = ("reply", "speak", "animate", "paint", "playout", "encode")
+    for before, name in zip((None, *names[:-1]), names, strict=True):
+        spent = [t[name] - (t[before] if before else 0.0) for t in turns if t[name] is not None]
+        shares[f"{name}_ms"] = _live.percentile(spent, 50)
+    return shares
+
+
+def _size(opened: dict[str, Any]) -> dict[str, Any]:
+    return {"width": opened["width"], "height": opened["height"]}
