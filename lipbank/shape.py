@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipbank.mouth_space import DIMENSIONS, GAP, WIDTH, Coef, MouthSpace
-from lipbank.shape_features import ACTIVE_UNDER_LEVEL, LOW, SCALE, FeatureStream, VoiceStats
+from lipbank.shape_features import ACTIVE_UNDER_LEVEL, LOW, SCALE, EarStream, VoiceStats
 from lipbank.shape_ridge import PAST, PER_PICTURE, tap_matrix
+from lipbank.shape_states import COMPONENTS
 from lipbank.shape_stream import AHEAD, NetStream
 from lipsync.audio.mel import BANDS, MEL_HOP, WINDOW
 from lipsync.engine import HOP, SAMPLE_RATE
@@ -82,8 +83,10 @@ class ShapeModel:
         ]
         if not all("head.bias" in net and len(net["head.bias"]) >= DIMENSIONS for net in self._nets):
             raise BundleError("The shape model lacks a network.", "Train the avatar again.")
+        self._states = {n.split(".", 1)[1]: v for n, v in self._tensors.items() if n.startswith("states.")} or None
         self._taps = tap_matrix(self._reach)
-        if self._tensors["ridge_matrix"].shape != (len(self._taps) * BANDS, DIMENSIONS):
+        bands = BANDS + (COMPONENTS if self._states else 0)
+        if self._tensors["ridge_matrix"].shape != (len(self._taps) * bands, DIMENSIONS):
             raise BundleError("The shape model is damaged.", "Train the avatar again.")
 
     @classmethod
@@ -197,16 +200,16 @@ class ShapeStream:
 
     def __init__(self, model: ShapeModel) -> None:
         self._model = model
-        self._features = FeatureStream(model._stats)
+        self._ear = EarStream(model._stats, model._states)
         self._nets = [NetStream(net) for net in model._nets]
         self.reset()
 
     def reset(self) -> None:
         """Forget the sound so far."""
-        self._features.reset()
+        self._ear.reset()
         for net in self._nets:
             net.reset()
-        self._heard = np.full((PAST, BANDS), LOW, np.float32)
+        self._heard = np.tile(self._ear.pad, (PAST, 1))
         self._active = np.full(PAST, LOW, np.float32)
         self._answers = [np.empty((0, DIMENSIONS), np.float32) for _ in self._nets]
         self._skip = self._model._shift
@@ -229,12 +232,12 @@ class ShapeStream:
         return rest
 
     def _advance(self, pcm: NDArray[np.float32]) -> Coef:
-        features, active = self._features.push(pcm)
+        features, active = self._ear.push(pcm)
         if len(features):
             self._heard = np.concatenate([self._heard, features])
             self._active = np.concatenate([self._active, active])
             for i, net in enumerate(self._nets):
-                self._answers[i] = np.concatenate([self._answers[i], net.push(features)[:, :DIMENSIONS]])
+                self._answers[i] = np.concatenate([self._answers[i], net.push(features[:, :BANDS])[:, :DIMENSIONS]])
         if self._skip and self._nets and len(self._answers[0]):
             drop = min(self._skip, len(self._answers[0]))
             self._answers = [a[drop:] for a in self._answers]

@@ -7,11 +7,13 @@ voices. The running mean looks only back, so a stream and a file give the same f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipbank.shape_states import COMPONENTS, StateStream
 from lipsync.audio.mel import BANDS, MelStream
 
 Features = NDArray[np.float32]
@@ -75,22 +77,18 @@ class FeatureStream:
         self._level = self._stats.level
         self._weight = _PRIOR_FRAMES
 
-    def push(self, pcm: NDArray[np.float32]) -> tuple[Features, NDArray[np.float32]]:
-        """Take sound; return features (m, 40) and activity (m,) of the frames that became certain.
+    def push(self, pcm: NDArray[np.float32]) -> tuple[Features, NDArray[np.float32], NDArray[np.float32]]:
+        """Take sound; return what became certain about m frames.
 
-        Activity is how far the frame's energy stands under the voice's level, as features scale: 0 at the level,
-        negative below it.
+        Returns:
+            Features (m, 40); activity (m,): how far the frame's energy stands above (negative: below) the voice's
+            level, in feature units; gain (m,): energy of the take's voice over this one's.
         """
-        return self._normalise(self._mel.push(pcm))
-
-    def flush(self) -> tuple[Features, NDArray[np.float32]]:
-        """The frames still owed. The voice is remembered; call ``reset`` to forget it."""
-        return self._normalise(self._mel.flush())
-
-    def _normalise(self, mel: NDArray[np.float32]) -> tuple[Features, NDArray[np.float32]]:
+        mel = self._mel.push(pcm)
         features = np.empty_like(mel)
         energy = mel.mean(1)
-        activity = np.empty(len(mel), np.float32)
+        activity, gain = np.empty(len(mel), np.float32), np.empty(len(mel), np.float32)
+        own = float(self._stats.mean.mean())
         for i, frame in enumerate(mel):
             loud = float(energy[i])
             if loud > self._level:
@@ -102,4 +100,37 @@ class FeatureStream:
                 self._mean += (frame - self._mean) / self._weight
             features[i] = (frame - self._mean) / SCALE
             activity[i] = (loud - self._level) / SCALE
-        return np.clip(features, LOW, HIGH), activity
+            gain[i] = np.exp(np.clip(own - self._mean.mean(), -6, 6))
+        return np.clip(features, LOW, HIGH), activity, gain
+
+
+class EarStream:
+    """All that a shape model hears of one sound: features, and the states of ``shape_states`` where it has them.
+
+    Args:
+        stats: The take's voice.
+        states: Tensors of a ``StateStream`` with its reduction, or None.
+    """
+
+    def __init__(self, stats: VoiceStats, states: Mapping[str, NDArray[np.floating]] | None) -> None:
+        self._features = FeatureStream(stats)
+        self._states = StateStream(states) if states else None
+        self.pad = silence(self._states is not None)
+
+    def reset(self) -> None:
+        """Forget the sound so far."""
+        self._features.reset()
+        if self._states is not None:
+            self._states.reset()
+
+    def push(self, pcm: NDArray[np.float32]) -> tuple[Features, NDArray[np.float32]]:
+        """Take sound; return what is heard, (m, 40) or (m, 88), and activity (m,) of the frames that became certain."""
+        features, activity, gain = self._features.push(pcm)
+        if self._states is not None:
+            features = np.concatenate([features, self._states.push(pcm, gain)], axis=1)
+        return features, activity
+
+
+def silence(states: bool) -> Features:
+    """What is heard (40,) or (88,) before a sound begins."""
+    return np.concatenate([np.full(BANDS, LOW, np.float32), np.zeros(COMPONENTS if states else 0, np.float32)])

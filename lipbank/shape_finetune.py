@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from torch import nn
 
 from lipbank.encoder_training import bend_bands
@@ -70,6 +71,9 @@ class Recipe:
     decay: float = 0.03
     drop: float = 0.3
     pretrained: bool = True
+    tempo: float = 0.0
+    closure: float = 0.0
+    smooth: float = 0.0
 
 
 @dataclass
@@ -130,7 +134,7 @@ def find_shift(data: Prepared, reach: int) -> int:
             inputs.append(windows(moved, len(material.coef), AHEAD)[material.index][:, 4 * BANDS :])
         stacked, error = np.concatenate(inputs), 0.0
         for train, test in data.splits[::2]:
-            matrix, offset = RidgeFit(stacked[train], data.outputs[train]).weights(1000.0)
+            matrix, offset = RidgeFit(stacked[train], data.outputs[train]).weights(np.full(DIMENSIONS, 1000.0))
             error += float((((stacked[test] @ matrix + offset - data.outputs[test]) ** 2) * weight).mean())
         scores.append(error)
     return int(np.argmin(scores))
@@ -151,6 +155,8 @@ class _Crops:
             index = material.index
             use = ~barred[at : at + len(index)]
             scaled = ((material.coef - data.centre) / data.scale).astype(np.float32)
+            if recipe.smooth:
+                scaled = gaussian_filter1d(scaled, recipe.smooth, axis=0)
             steps = np.arange(2 * len(scaled))
             picture = np.clip((steps - shift) / 2, 0, len(scaled) - 1)
             target = np.stack([np.interp(picture, np.arange(len(scaled)), column) for column in scaled.T], 1)
@@ -174,10 +180,13 @@ class _Crops:
         energy = mel.mean(1)
         return mel[energy > np.percentile(energy, 40)][::25]
 
-    def _sound(self, run: int, start: int) -> NDArray[np.float32]:
+    def _sound(self, run: int, start: int, tempo: float) -> NDArray[np.float32]:
         rng, recipe = self._rng, self._recipe
         mel = self._runs[run][0]
-        piece, stats = mel[2 * start : 2 * (start + recipe.crop)], self._stats
+        at = np.minimum(2 * start + np.arange(2 * recipe.crop) * tempo, len(mel) - 1.001)
+        left = at.astype(int)
+        share = (at - left).astype(np.float32)[:, None]
+        piece, stats = mel[left] * (1 - share) + mel[left + 1] * share, self._stats
         if rng.random() < recipe.noise:
             tilt = rng.normal(0, 1.0) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.4, BANDS)
             level = np.log(np.exp(self._active[run]).mean()) - rng.uniform(5, 30) * np.log(10) / 10 + tilt
@@ -200,12 +209,17 @@ class _Crops:
         mask = np.zeros((recipe.batch, recipe.crop), np.float32)
         for row in range(recipe.batch):
             run, start = self._starts[self._rng.integers(len(self._starts))]
-            piece = self._sound(run, start)
-            x[row, : len(piece)] = piece
+            tempo = 1 + self._rng.uniform(-recipe.tempo, recipe.tempo)
+            x[row] = self._sound(run, start, tempo)
             _, target, valid = self._runs[run]
-            stop = min(start + recipe.crop, len(target))
-            y[row, : stop - start] = target[start:stop]
-            mask[row, _WARM : stop - start] = valid[start + _WARM : stop]
+            at = start + np.arange(recipe.crop) * tempo
+            inside = at < len(target) - 1
+            inside[:_WARM] = False
+            at = np.minimum(at, len(target) - 1.001)
+            left = at.astype(int)
+            share = (at - left)[:, None]
+            y[row] = target[left] * (1 - share) + target[left + 1] * share
+            mask[row] = valid[left] * valid[left + 1] * inside
         return torch.from_numpy(x).mT, torch.from_numpy(y).mT, torch.from_numpy(mask)
 
 
@@ -241,6 +255,7 @@ def fine_tune(
     if recipe.pretrained:
         net.freeze_norms()
     weight = torch.from_numpy(output_weights())[None, :, None]
+    shut = float(np.percentile(data.outputs[:, GAP], 25))
     began = time.monotonic()
     step = 0
     while step < recipe.steps:
@@ -251,7 +266,12 @@ def fine_tune(
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * min(1, 0.05 + done / 0.15) * (1 + np.cos(np.pi * max(0.0, done - 0.15) / 0.85)) / 2
         x, y, mask = crops.draw()
-        error = nn.functional.smooth_l1_loss(net(x), y, reduction="none")
+        given = net(x)
+        error = nn.functional.smooth_l1_loss(given, y, reduction="none")
+        if recipe.closure:
+            said, seen = (shut - given[:, GAP]) * 4, (y[:, GAP] < shut).float()
+            miss = nn.functional.binary_cross_entropy_with_logits(said, seen, reduction="none")
+            error = error + recipe.closure * miss[:, None] / DIMENSIONS
         loss = (error * weight * mask[:, None]).sum() / (mask.sum() * DIMENSIONS + 1)
         optimiser.zero_grad()
         loss.backward()

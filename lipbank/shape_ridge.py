@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lipbank.shape_features import LOW
+from lipbank.shape_features import silence
+from lipsync.audio.mel import BANDS
 
 Array = NDArray[np.float64]
 
@@ -38,16 +39,16 @@ def windows(features: NDArray[np.float32], count: int, reach: int) -> NDArray[np
     """Pooled windows of pictures 0 to count - 1.
 
     Args:
-        features: (m, 40), frame 0 at the first picture's time.
+        features: (m, bands), frame 0 at the first picture's time.
         count: Pictures wanted.
         reach: As in ``tap_matrix``; frames beyond the end, as those before the start, are silence.
 
     Returns:
-        float32 (count, taps * 40).
+        float32 (count, taps * bands).
     """
     bands = features.shape[1]
     need = PER_PICTURE * (count - 1) + reach + 1
-    padded = np.full((PAST + max(need, len(features)), bands), LOW, np.float32)
+    padded = np.tile(silence(bands > BANDS), (PAST + max(need, len(features)), 1))
     padded[PAST : PAST + len(features)] = features
     view = np.lib.stride_tricks.sliding_window_view(padded, PAST + reach + 1, axis=0)
     view = view[: PER_PICTURE * (count - 1) + 1 : PER_PICTURE]
@@ -72,9 +73,9 @@ class RidgeFit:
         self._values = np.maximum(values, 0)
         self._answer = self._turn.T @ (x.T @ (y - self.centre))
 
-    def weights(self, strength: float) -> tuple[Array, Array]:
-        """Matrix (d, k) and offset (k,) on unscaled inputs for a ridge of ``strength``."""
-        matrix = self._turn @ (self._answer / (self._values + strength)[:, None]) / self.scale[:, None]
+    def weights(self, strengths: Array) -> tuple[Array, Array]:
+        """Matrix (d, k) and offset (k,) on unscaled inputs for ridges of ``strengths`` (k,)."""
+        matrix = self._turn @ (self._answer / (self._values[:, None] + strengths)) / self.scale[:, None]
         return matrix, self.centre - self.mean @ matrix
 
 
@@ -88,26 +89,36 @@ def folds(index: NDArray[np.intp], count: int, gap: int) -> list[tuple[NDArray[n
 
 
 def choose_strength(
-    inputs: NDArray[np.floating],
+    hearings: Sequence[NDArray[np.floating]],
     outputs: NDArray[np.floating],
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
-) -> tuple[float, Array]:
-    """The ridge strength of the least out-of-fold error, and the out-of-fold predictions with it.
+) -> tuple[Array, Array]:
+    """For each output the ridge strength of the best out-of-fold answers, and these answers.
+
+    Best is what correlates best: the amplitude a strong ridge takes away is given back afterwards.
 
     Args:
-        inputs: (n, d).
+        hearings: The same pictures heard in several ways, each (n, d); all are learned from, the first is tested on.
         outputs: (n, k).
         splits: From ``folds``.
 
     Returns:
-        The strength, and float64 (n, k), NaN where no fold tested.
+        The strengths (k,), and float64 (n, k), NaN where no fold tested.
     """
     guesses = np.full((len(STRENGTHS), *outputs.shape), np.nan)
     for train, test in splits:
-        fit = RidgeFit(inputs[train], outputs[train])
+        fit = fit_hearings([h[train] for h in hearings], outputs[train])
         for i, strength in enumerate(STRENGTHS):
-            matrix, offset = fit.weights(strength)
-            guesses[i, test] = inputs[test] @ matrix + offset
-    errors = np.nanmean((guesses - outputs) ** 2, axis=(1, 2))
-    best = int(np.argmin(errors))
-    return STRENGTHS[best], guesses[best]
+            matrix, offset = fit.weights(np.full(outputs.shape[1], strength))
+            guesses[i, test] = hearings[0][test] @ matrix + offset
+    known = np.isfinite(guesses[0]).all(1)
+    wanted = outputs[known] - outputs[known].mean(0)
+    given = guesses[:, known] - guesses[:, known].mean(1, keepdims=True)
+    scores = (given * wanted).sum(1) / np.sqrt((given**2).sum(1) * (wanted**2).sum(0) + 1e-9)
+    best = scores.argmax(0)
+    return np.array(STRENGTHS)[best], np.take_along_axis(guesses, best[None, None], axis=0)[0]
+
+
+def fit_hearings(hearings: Sequence[NDArray[np.floating]], outputs: NDArray[np.floating]) -> RidgeFit:
+    """A ridge over all hearings of the same pictures."""
+    return RidgeFit(np.concatenate(hearings), np.tile(outputs, (len(hearings), 1)))

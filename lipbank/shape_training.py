@@ -6,7 +6,7 @@ share of the networks by how they do on frames each of them was not shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipbank.mouth_space import GAP, WIDTH, MouthSpace
-from lipbank.shape_features import FeatureStream, VoiceStats, voice_stats
-from lipbank.shape_ridge import PER_PICTURE, RidgeFit, choose_strength, folds, windows
-from lipsync.audio.mel import log_mel
+from lipbank.shape_features import EarStream, FeatureStream, VoiceStats, voice_stats
+from lipbank.shape_ridge import PER_PICTURE, choose_strength, fit_hearings, folds, windows
+from lipbank.shape_states import StateStream, load_network, loudness_of, project_from
+from lipsync.audio.mel import BANDS, WINDOW, log_mel
 from lipsync.engine import HOP
 from lipsync.errors import InvalidInputError
 from lipsync.progress import Progress
 
 FOLDS = 5
+NOISES = (6.0, 15.0)
+"""Decibels of noise under the speech in the further hearings of a take."""
 _MIN_PICTURES = 125
 _GUARD = 12  # pictures round a test block that are neither learned from nor tested
 _AMPLITUDE = 0.97
@@ -71,12 +74,22 @@ def material_of(take: Any, space: MouthSpace) -> Material:
     return Material(pcm, log_mel(pcm)[: count * PER_PICTURE], coef, found)
 
 
-def features_of(material: Material, stats: VoiceStats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features (4 n, 40) and activity (4 n,) of the training sound, exactly as a live stream would give them."""
-    stream = FeatureStream(stats)
-    first, second = stream.push(material.pcm), stream.flush()
-    count = len(material.mel)
-    return np.concatenate([first[0], second[0]])[:count], np.concatenate([first[1], second[1]])[:count]
+def noisy(pcm: NDArray[np.float32], decibels: float, seed: int) -> NDArray[np.float32]:
+    """The same sound in room noise, falling towards high frequencies, ``decibels`` under it."""
+    from scipy.signal import lfilter
+
+    noise = lfilter([1.0], [1.0, -0.7], np.random.default_rng(seed).normal(size=len(pcm)))
+    level = np.sqrt((pcm.astype(np.float64) ** 2).mean()) * 10 ** (-decibels / 20)
+    return (pcm + noise * level / noise.std()).astype(np.float32)
+
+
+def hear(
+    pcm: NDArray[np.float32], stats: VoiceStats, states: Mapping[str, NDArray[np.floating]] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What is heard (4 n, 40 or 88) of n pictures' sound, and activity (4 n,), exactly as in a live stream."""
+    count = len(pcm) // HOP * PER_PICTURE
+    heard, activity = EarStream(stats, states).push(np.concatenate([pcm, np.zeros(WINDOW, np.float32)]))
+    return heard[:count], activity[:count]
 
 
 @dataclass
@@ -86,41 +99,66 @@ class Prepared:
     Attributes:
         materials: One a take.
         stats: The voice, over all takes.
+        states: Tensors of the ``StateStream``, or None.
         features: One (4 n, 40) a take.
         activity: One (4 n,) a take.
-        centre, scale: (12,) of the mouths over all takes.
-        inputs: (pictures, d) pooled windows of the pictures to learn from, all takes.
+        centre: (12,), mean of the mouths over all takes.
+        scale: (12,), their standard deviation.
+        hearings: The pictures to learn from as heard plainly, then in noise: (pictures, d) each.
         outputs: (pictures, 12) scaled mouths.
         splits: Blocked folds of those.
     """
 
     materials: list[Material]
     stats: VoiceStats
+    states: dict[str, NDArray[np.float32]] | None
     features: list[NDArray[np.float32]]
     activity: list[NDArray[np.float32]]
     centre: NDArray[np.float64]
     scale: NDArray[np.float64]
-    inputs: NDArray[np.float32]
+    hearings: list[NDArray[np.float32]]
     outputs: NDArray[np.float64]
     splits: list[tuple[NDArray[np.intp], NDArray[np.intp]]]
+
+
+def _states_of(materials: Sequence[Material], stats: VoiceStats) -> dict[str, NDArray[np.float32]] | None:
+    """The speaker network and its reduction to this person's speech, where the package is installed."""
+    network = load_network()
+    if network is None:
+        return None
+    network["loudness"] = np.array([loudness_of(np.concatenate([m.pcm for m in materials]))], np.float32)
+    said = []
+    for material in materials:
+        gain = FeatureStream(stats).push(material.pcm)[2]
+        said.append(StateStream(network).push(material.pcm, gain))
+    return {**network, **project_from(np.concatenate(said))}
 
 
 def prepare(takes: Sequence[Any], space: MouthSpace, reach: int) -> Prepared:
     """Features, targets and folds of takes."""
     materials = [material_of(take, space) for take in takes]
     stats = voice_stats(np.concatenate([m.mel for m in materials]))
-    heard = [features_of(m, stats) for m in materials]
+    states = _states_of(materials, stats)
     coef = np.concatenate([m.coef[m.index] for m in materials]).astype(np.float64)
     centre, scale = coef.mean(0), np.maximum(coef.std(0), 1e-3)
-    inputs = [windows(f, len(m.coef), reach)[m.index] for m, (f, _) in zip(materials, heard, strict=True)]
+    plain = [hear(m.pcm, stats, states) for m in materials]
+    hearings = []
+    for seed, decibels in enumerate((None, *NOISES)):
+        rows = []
+        for material, (heard, _) in zip(materials, plain, strict=True):
+            if decibels is not None:
+                heard, _ = hear(noisy(material.pcm, decibels, seed), stats, states)
+            rows.append(windows(heard, len(material.coef), reach)[material.index])
+        hearings.append(np.concatenate(rows))
     return Prepared(
         materials=materials,
         stats=stats,
-        features=[f for f, _ in heard],
-        activity=[a for _, a in heard],
+        states=states,
+        features=[heard[:, :BANDS] for heard, _ in plain],
+        activity=[activity for _, activity in plain],
         centre=centre,
         scale=scale,
-        inputs=np.concatenate(inputs),
+        hearings=hearings,
         outputs=(coef - centre) / scale,
         splits=folds(np.arange(len(coef)), FOLDS, _GUARD),
     )
@@ -128,8 +166,8 @@ def prepare(takes: Sequence[Any], space: MouthSpace, reach: int) -> Prepared:
 
 def fit_ridge(data: Prepared) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Matrix, offset and out-of-fold answers (pictures, 12) of the linear listener."""
-    strength, guesses = choose_strength(data.inputs, data.outputs, data.splits)
-    matrix, offset = RidgeFit(data.inputs, data.outputs).weights(strength)
+    strengths, guesses = choose_strength(data.hearings, data.outputs, data.splits)
+    matrix, offset = fit_hearings(data.hearings, data.outputs).weights(strengths)
     return matrix, offset, guesses
 
 
@@ -190,6 +228,8 @@ def pack(
         "high": high,
         "rest": rest_of(data),
     }
+    if data.states is not None:
+        out.update({f"states.{name}": value for name, value in data.states.items()})
     for i, net in enumerate(nets):
         out.update({f"net{i}.{name}": value for name, value in net.items()})
     return {name: np.asarray(value, np.float32) for name, value in out.items()}

@@ -45,6 +45,21 @@ def _hann() -> NDArray[np.float32]:
     return np.hanning(WINDOW).astype(np.float32)
 
 
+@lru_cache(maxsize=1)
+def _slaney_filters() -> NDArray[np.float32]:
+    """Filters (201, 40) of equal area on Slaney's mel scale, 0 to 8 kHz: what librosa makes unless told otherwise."""
+
+    def to_mel(hertz: float) -> float:
+        return hertz * 3 / 200 if hertz < 1000 else 15 + np.log(hertz / 1000) * 27 / np.log(6.4)
+
+    mels = np.linspace(0, to_mel(SAMPLE_RATE / 2), BANDS + 2)
+    edges = np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) * np.log(6.4) / 27))
+    line = np.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1)[:, None]
+    rise = (line - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    fall = (edges[2:] - line) / (edges[2:] - edges[1:-1])
+    return (np.clip(np.minimum(rise, fall), 0, None) * 2 / (edges[2:] - edges[:-2])).astype(np.float32)
+
+
 class MelStream:
     """Log-mel frames of one sound that arrives in pieces. Not thread-safe."""
 
@@ -81,21 +96,43 @@ class MelStream:
 
     def _frames(self, pcm: NDArray[np.float32]) -> Frames:
         if len(pcm):
-            shaped = pcm - np.float32(_PRE_EMPHASIS) * np.concatenate([[self._last], pcm[:-1]]).astype(np.float32)
-            self._last = pcm[-1]
-            self._waiting = np.concatenate([self._waiting, shaped])
+            self._waiting = np.concatenate([self._waiting, self._shape(pcm)])
         count = max(0, (len(self._waiting) - WINDOW) // MEL_HOP + 1)
         out = np.empty((count, BANDS), np.float32)
         for start in range(0, count, _BLOCK):
             stop = min(count, start + _BLOCK)
             piece = self._waiting[start * MEL_HOP : (stop - 1) * MEL_HOP + WINDOW]
             windows = np.lib.stride_tricks.sliding_window_view(piece, WINDOW)[::MEL_HOP]
-            spectrum = np.fft.rfft(windows * _hann(), _FFT, axis=1)
-            power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-            out[start:stop] = np.log(power @ _filters() + np.float32(_FLOOR))
+            out[start:stop] = self._bands(windows)
         self._waiting = self._waiting[count * MEL_HOP :]
         self._given += count
         return out
+
+    def _shape(self, pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pre-emphasis."""
+        shaped = pcm - np.float32(_PRE_EMPHASIS) * np.concatenate([[self._last], pcm[:-1]]).astype(np.float32)
+        self._last = pcm[-1]
+        return shaped
+
+    def _bands(self, windows: NDArray[np.float32]) -> Frames:
+        spectrum = np.fft.rfft(windows * _hann(), _FFT, axis=1)
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+        return np.log(power @ _filters() + np.float32(_FLOOR))
+
+
+class PowerMelStream(MelStream):
+    """Mel energies as librosa's ``melspectrogram`` gives them (not logarithms), frame for frame beside ``MelStream``.
+
+    For networks that were trained on those, such as Resemblyzer's.
+    """
+
+    def _shape(self, pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+        return pcm
+
+    def _bands(self, windows: NDArray[np.float32]) -> Frames:
+        periodic = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
+        spectrum = np.fft.rfft(windows * periodic.astype(np.float32), WINDOW, axis=1)
+        return (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ _slaney_filters()
 
 
 def log_mel(pcm: NDArray[np.float32]) -> Frames:

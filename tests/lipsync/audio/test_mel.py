@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lipsync.audio.mel import BANDS, MelStream, log_mel
+from lipsync.audio.mel import BANDS, MelStream, PowerMelStream, log_mel
 
 
 @pytest.mark.parametrize("size", [1, 159, 640, 16_123])
@@ -41,3 +41,13 @@ def test_flush_begins_anew_and_silence_is_finite():
     assert len(again) == 10
     assert np.isfinite(again).all() and np.ptp(again) == 0
     assert len(log_mel(np.zeros(0, np.float32))) == 0
+
+
+def test_power_frames_are_librosas():
+    import librosa
+
+    pcm = (0.1 * np.random.default_rng(2).normal(size=8000)).astype(np.float32)
+    stream = PowerMelStream()
+    given = np.concatenate([stream.push(pcm[:3333]), stream.push(pcm[3333:]), stream.flush()])
+    wanted = librosa.feature.melspectrogram(y=pcm, sr=16000, n_fft=400, hop_length=160, n_mels=BANDS).T
+    np.testing.assert_allclose(given, wanted[: len(given)], rtol=2e-3, atol=1e-6)
