@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.control_api import errors, log
@@ -147,8 +148,11 @@ class Gate:
         return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode())
 
 
-class BodyTooLargeError(Exception):
-    """The body went over its limit while it was read."""
+class BodyTooLargeError(HTTPException):
+    """The body went over its limit while it was read. An ``HTTPException``, for FastAPI makes others a 400."""
+
+    def __init__(self) -> None:
+        super().__init__(413)
 
 
 class Outer:
@@ -266,7 +270,7 @@ class Guard:
         return False
 
     async def _call(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        seen, status, started = 0, 0, False
+        seen, status = 0, 0
 
         async def counted() -> Message:
             nonlocal seen
@@ -274,21 +278,17 @@ class Guard:
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > limit:
-                    raise BodyTooLargeError
+                    raise BodyTooLargeError()
             return message
 
         async def noted(message: Message) -> None:
-            nonlocal status, started
+            nonlocal status
             if message["type"] == "http.response.start":
-                status, started = message["status"], True
+                status = message["status"]
             await send(message)
 
         try:
             await self._app(scope, counted, noted)
-        except BodyTooLargeError:
-            if not started:
-                status = 413
-                await self._too_large(scope, receive, send, limit)
         finally:
             await self._note(scope, status or 500)
 
