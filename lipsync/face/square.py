@@ -15,9 +15,12 @@ from scipy.ndimage import gaussian_filter1d
 SIDE = 160
 """Units to the side of the square."""
 REGION = (16, 44, 144, 156)
-"""The lower face, in units: left, top, right, bottom. What an engine may draw on, and jitter is measured in."""
+"""The lower face, in units: left, top, right, bottom. What an engine may draw on."""
 MOUTH = (48, 72, 112, 118)
 """The box round the mouth that figures are measured in."""
+FACE = (7, 12, 140, 100)
+"""From the nose to under the lips and from cheek to cheek: what jitter is measured in, because flicker is seen against
+what stands still."""
 
 
 @dataclass(frozen=True)
