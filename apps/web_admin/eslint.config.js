@@ -12,7 +12,7 @@ export default tseslint.config(
       "react-hooks/exhaustive-deps": "error",
       "@typescript-eslint/consistent-type-imports": "error",
       "max-lines": ["error", { max: 400, skipBlankLines: true, skipComments: true }],
-      eqeqeq: "error",
+      eqeqeq: ["error", "smart"],
       "no-console": "error",
     },
   },

@@ -1,5 +1,5 @@
 /** What page and shell say to each other: the only words the preload passes on. */
-import type { Status } from "./supervisor";
+import type { Status } from "./status";
 
 export const CHANNELS = {
   connection: "studio:connection",

@@ -1,5 +1,6 @@
 import type { Connection } from "./bridge";
-import type { Status, Supervisor } from "./supervisor";
+import type { Status } from "./status";
+import type { Supervisor } from "./supervisor";
 
 /** Waits until the child is ready; rejects when it has given up or was stopped. */
 export function whenReady(supervisor: Supervisor, token: string): Promise<Connection> {

@@ -24,7 +24,7 @@ function makeSupervisor(token: string): Supervisor {
   const log = new RotatingLog(path.join(app.getPath("logs"), "control_api.log"));
   return new Supervisor({
     command: pythonOf(studioFolder),
-    args: ["-m", "apps.control_api", "--port", "0"],
+    args: ["-m", "apps.control_api", "--port", "0", "--stdin-lifeline"],
     cwd: studioFolder,
     env: process.env,
     token,

@@ -2,14 +2,8 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { EventEmitter } from "node:events";
 import readline from "node:readline";
-import { parseReadyLine, type ReadyLine } from "./ready_line";
-
-export type Status =
-  | { readonly state: "stopped" }
-  | { readonly state: "starting"; readonly attempt: number }
-  | ({ readonly state: "ready" } & ReadyLine)
-  | { readonly state: "crashed"; readonly reason: string; readonly lastLines: readonly string[]; readonly final: boolean }
-  | { readonly state: "stopping" };
+import { parseReadyLine } from "./ready_line";
+import type { Status } from "./status";
 
 export interface SupervisorOptions {
   readonly command: string;
@@ -80,7 +74,7 @@ export class Supervisor extends EventEmitter<{ status: [Status] }> {
     const { command, args, cwd, env, token } = this.options;
     const child = spawn(command, args, {
       cwd,
-      env: { ...env, STUDIO_TOKEN: token, STUDIO_LIFELINE: "stdin" },
+      env: { ...env, STUDIO_TOKEN: token },
       stdio: ["pipe", "pipe", "pipe"],
       // A group of its own, so that nothing it started outlives it.
       detached: process.platform !== "win32",

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 import { whenReady } from "../../electron/connection";
-import { type Status, Supervisor, type SupervisorOptions } from "../../electron/supervisor";
+import type { Status } from "../../electron/status";
+import { Supervisor, type SupervisorOptions } from "../../electron/supervisor";
 
 const READY = "import sys, os, json, time\nprint(json.dumps({'event': 'ready', 'port': 4242, 'pid': os.getpid()}), flush=True)\n";
 const LIFELINE = `${READY}sys.stdin.read()\n`;

@@ -1,0 +1,150 @@
+/** One live session as this page sees it: opens or joins it, holds the WebRTC connection, and speaks through it. */
+import { api, must } from "../../api/client";
+import { ApiError } from "../../api/errors";
+import type { Session, SessionCreate } from "../../api/types";
+
+export type LiveState =
+  | { readonly name: "idle" }
+  | { readonly name: "opening" }
+  | { readonly name: "connecting"; readonly session: Session }
+  | { readonly name: "live"; readonly session: Session; readonly stream: MediaStream }
+  | { readonly name: "failed"; readonly error: unknown; readonly session: Session | null };
+
+/** Gathering of candidates is given this long; what is known by then goes into the offer. */
+const GATHER_MS = 1500;
+
+export class LiveConnection {
+  private current: LiveState = { name: "idle" };
+  private peer: RTCPeerConnection | null = null;
+  private readonly listeners = new Set<() => void>();
+  /** Raised by every start and stop, so that an answer that comes too late is dropped. */
+  private round = 0;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly state = (): LiveState => this.current;
+
+  get connection(): RTCPeerConnection | null {
+    return this.peer;
+  }
+
+  /** Opens a session and connects to it. */
+  async open(wanted: SessionCreate): Promise<void> {
+    await this.begin(() => must(api().POST("/api/v1/live/sessions", { body: wanted })));
+  }
+
+  /** Connects to a session that is open already. */
+  async join(session: Session): Promise<void> {
+    await this.begin(() => Promise.resolve(session));
+  }
+
+  async say(text: string, mode: "say" | "chat", interrupt: boolean): Promise<number> {
+    const params = { path: { session_id: this.sessionId() } };
+    const body = { text, interrupt };
+    const turn =
+      mode === "say"
+        ? await must(api().POST("/api/v1/live/sessions/{session_id}:say", { params, body }))
+        : await must(api().POST("/api/v1/live/sessions/{session_id}:chat", { params, body }));
+    return turn.turn;
+  }
+
+  async interrupt(): Promise<void> {
+    await must(api().POST("/api/v1/live/sessions/{session_id}:interrupt", { params: { path: { session_id: this.sessionId() } } }));
+  }
+
+  /** Ends the session for everybody. */
+  async close(): Promise<void> {
+    const session = "session" in this.current ? this.current.session : null;
+    this.leave();
+    if (session !== null) await endSession(session.id);
+  }
+
+  /** Lets the connection go; the session itself stays open. */
+  leave(): void {
+    this.round += 1;
+    this.peer?.close();
+    this.peer = null;
+    this.become({ name: "idle" });
+  }
+
+  private async begin(find: () => Promise<Session>): Promise<void> {
+    this.leave();
+    const round = this.round;
+    let session: Session | null = null;
+    this.become({ name: "opening" });
+    try {
+      session = await find();
+      if (round !== this.round) {
+        await endSession(session.id);
+        return;
+      }
+      this.become({ name: "connecting", session });
+      await this.connect(session, round);
+    } catch (error) {
+      if (round === this.round) this.become({ name: "failed", error, session });
+    }
+  }
+
+  private async connect(session: Session, round: number): Promise<void> {
+    const peer = new RTCPeerConnection();
+    this.peer = peer;
+    const stream = new MediaStream();
+    peer.addTransceiver("audio", { direction: "recvonly" });
+    peer.addTransceiver("video", { direction: "recvonly" });
+    peer.ontrack = ({ track }) => stream.addTrack(track);
+    peer.onconnectionstatechange = () => {
+      if (this.peer !== peer) return;
+      if (peer.connectionState === "connected") this.become({ name: "live", session, stream });
+      if (peer.connectionState === "failed") {
+        this.become({ name: "failed", error: new ApiError(0, "unavailable", ""), session });
+      }
+    };
+    await peer.setLocalDescription(await peer.createOffer());
+    await gathered(peer);
+    if (round !== this.round) return;
+    const answer = await must(
+      api().POST("/api/v1/live/sessions/{session_id}/offer", {
+        params: { path: { session_id: session.id } },
+        body: { sdp: peer.localDescription?.sdp ?? "", type: "offer" },
+      }),
+    );
+    if (round === this.round) await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+  }
+
+  private sessionId(): string {
+    if (!("session" in this.current) || this.current.session === null) throw new ApiError(409, "conflict", "");
+    return this.current.session.id;
+  }
+
+  private become(state: LiveState): void {
+    this.current = state;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+export async function endSession(id: string): Promise<void> {
+  try {
+    await must(api().DELETE("/api/v1/live/sessions/{session_id}", { params: { path: { session_id: id } } }));
+  } catch (error) {
+    // It has ended by itself meanwhile.
+    if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
+  }
+}
+
+function gathered(peer: RTCPeerConnection): Promise<void> {
+  if (peer.iceGatheringState === "complete") return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, GATHER_MS);
+    peer.addEventListener("icegatheringstatechange", () => {
+      if (peer.iceGatheringState !== "complete") return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** The page's one connection: it outlives page changes, so that looking at the tasks does not end a broadcast. */
+export const live = new LiveConnection();

@@ -1,0 +1,28 @@
+import { Button, Stack } from "@mantine/core";
+import { useEffect, useSyncExternalStore } from "react";
+import { useTranslation } from "react-i18next";
+import { Icon } from "../../components/Icon";
+import { live } from "../live/live_connection";
+import { SayBox } from "../live/SayBox";
+import { Stage } from "../live/Stage";
+
+/** Lets an avatar talk inside a step of the way; its session ends when the step is left. */
+export function TryOut({ avatarId }: { avatarId: string }) {
+  const { t, i18n } = useTranslation();
+  const state = useSyncExternalStore(live.subscribe, live.state);
+  useEffect(() => () => void live.close(), []);
+  const start = async () => {
+    await live.close();
+    await live.open({ avatar_id: avatarId, transport: "webrtc", mark: { language: i18n.language === "en" ? "en" : "zh" } });
+  };
+  return (
+    <Stack gap="md">
+      <Stage state={state}>
+        <Button size="md" leftSection={<Icon name="play" size={18} />} onClick={() => void start()}>
+          {t("preview.start")}
+        </Button>
+      </Stage>
+      <SayBox connection={live} sessionId={state.name === "live" ? state.session.id : null} canChat={false} />
+    </Stack>
+  );
+}
