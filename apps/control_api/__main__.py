@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -88,7 +87,7 @@ async def serve(settings: Settings, lifeline: bool) -> None:
 
 
 def _watch_stdin(server: Any) -> None:
-    while sys.stdin.buffer.readline():
+    while os.read(0, 4096):  # not sys.stdin: its lock, held by this thread, would break an orderly end by a signal
         pass
     _log.info("standard input has ended, stopping")
     server.should_exit = True
@@ -113,7 +112,7 @@ async def _run(settings: Settings, lifeline: bool) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(settings.data_dir / "studio.lock"))
     try:
-        lock.acquire(timeout=5)
+        lock.acquire(timeout=2)
     except Timeout:
         raise SystemExit(f"A studio already uses {settings.data_dir}. Stop it, or choose another --data-dir.") from None
     try:

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _watch(stop: threading.Event) -> None:
-    while sys.stdin.buffer.readline():
+    while os.read(0, 4096):  # not sys.stdin: its lock, held by this thread, would break an orderly end
         pass
     stop.set()
     threading.Timer(_PATIENCE, os._exit, args=(3,)).start()  # no safe point came: the lease runs out by itself
