@@ -1,0 +1,231 @@
+"""Avatars, versions, voices and live sessions over HTTP, with an engine that paints a bar."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.control_api.services import registration
+from apps.control_api.services.voices import builtin_id
+from apps.control_api.worker.loop import Worker
+from lipsync.bundle import pack, read_manifest
+from tests.apps.control_api.conftest import CONSENT, Api
+from tests.apps.control_api.test_guard import assert_error
+from tests.apps.control_api.test_takes import upload
+from tests.fakes.bar_engine import write_bar_bundle
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("bar")
+    write_bar_bundle(folder / "bundle", frames=30, width=128, height=128)
+    return pack(folder / "bundle", folder / "bar.zip").read_bytes()
+
+
+async def work(api: Api) -> None:
+    """Do every job that waits."""
+    worker = Worker(api.studio.tools, "w", threading.Event())
+    while await asyncio.to_thread(worker.once):
+        pass
+
+
+async def bring_in(api: Api, packed: bytes, **consent: Any) -> str:
+    """Import the bar avatar; returns its id."""
+    wanted = {"upload_id": await upload(api, packed, "bar.zip"), "consent": {**CONSENT, **consent}, "name": "Bar"}
+    answer = await api.client.post("/avatars:import", json=wanted)
+    assert answer.status_code == 202, answer.text
+    await work(api)
+    job = (await api.client.get(f"/jobs/{answer.json()['id']}")).json()
+    assert job["state"] == "succeeded", job
+    return str(job["result"]["avatar_id"])
+
+
+async def register(api: Api, packed: bytes, avatar_id: str) -> str:
+    """Register the bundle as another version of an avatar; returns the version's id."""
+    wanted = {"upload_id": await upload(api, packed, "bar.zip"), "avatar_id": avatar_id}
+    answer = await api.client.post("/models/register", json=wanted)
+    assert answer.status_code == 202, answer.text
+    await work(api)
+    return str((await api.client.get(f"/jobs/{answer.json()['id']}")).json()["result"]["model_id"])
+
+
+async def test_import_and_export_are_inverse(api: Api, packed: bytes) -> None:
+    avatar_id = await bring_in(api, packed)
+    avatar = (await api.client.get(f"/avatars/{avatar_id}")).json()
+    assert (avatar["state"], avatar["engine"], avatar["name"], avatar["model_version"]) == ("ready", "bar", "Bar", "1")
+    folder = api.studio.tools.files.models / avatar["model_path"]
+    assert folder == api.studio.tools.files.models / "avatars" / avatar_id / "1"
+    manifest = read_manifest(folder)
+    assert manifest.consent_id == avatar["consent_id"] and manifest.version == "1"
+    assert [p.name for p in folder.parent.iterdir()] == ["1"], "nothing half-made lies beside it"
+
+    job = (await api.client.post("/avatars:export", json={"avatar_id": avatar_id})).json()
+    await work(api)
+    job = (await api.client.get(f"/jobs/{job['id']}")).json()
+    file = await api.stranger.get("http://127.0.0.1:9001" + job["file_url"])
+    assert file.status_code == 200 and file.headers["content-disposition"].startswith("attachment")
+    names = set(zipfile.ZipFile(io.BytesIO(file.content)).namelist())
+    assert names == set(zipfile.ZipFile(io.BytesIO(packed)).namelist())
+    part = await api.client.get(f"/jobs/{job['id']}/file", headers={"Range": "bytes=0-9"})
+    assert part.status_code == 206 and part.content == file.content[:10]
+
+
+async def test_a_file_that_is_no_avatar_is_refused_and_leaves_nothing(api: Api, packed: bytes) -> None:
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(packed)) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (b"x" if name.endswith(".safetensors") else b""))
+    escape = io.BytesIO()
+    with zipfile.ZipFile(escape, "w") as new:
+        new.writestr("manifest.json", "{}")
+        new.writestr("../../../evil.txt", "x")
+    for data in (b"no zip", changed.getvalue(), escape.getvalue()):
+        wanted = {"upload_id": await upload(api, data, "x.zip"), "consent": CONSENT}
+        job = (await api.client.post("/avatars:import", json=wanted)).json()
+        await work(api)
+        job = (await api.client.get(f"/jobs/{job['id']}")).json()
+        assert (job["state"], job["error"]["code"]) == ("failed", "bad_bundle") and job["error"]["remedy"]
+    assert (await api.client.get("/avatars")).json()["items"] == []
+    assert not [p for p in (api.studio.tools.files.models / "avatars").rglob("*") if p.is_file()]
+
+
+async def test_versions_are_reviewed_promoted_and_taken_back(api: Api, packed: bytes) -> None:
+    avatar_id = await bring_in(api, packed)
+    first = (await api.client.get(f"/avatars/{avatar_id}")).json()["model_id"]
+    second = await register(api, packed, avatar_id)
+
+    async def live() -> str:
+        avatar = (await api.client.get(f"/avatars/{avatar_id}")).json()
+        assert (api.studio.tools.files.models / avatar["model_path"] / "manifest.json").is_file()
+        return str(avatar["model_id"])
+
+    told = (await api.client.get(f"/models/{second}")).json()
+    assert (told["state"], told["version"], told["live"]) == ("in_review", "2", False) and told["reasons"]
+    assert await live() == first
+    assert_error(await api.client.post(f"/models/{second}:promote"), 409, "conflict")
+    told = (await api.client.post(f"/models/{second}:approve", json={"note": "looks good"})).json()
+    assert (told["state"], told["note"], told["live"]) == ("ready", "looks good", True) and await live() == second
+    assert_error(await api.client.post(f"/models/{second}:reject"), 409, "conflict")
+    assert_error(await api.client.delete(f"/models/{second}"), 409, "conflict")
+    assert (await api.client.post(f"/models/{second}:rollback")).json()["id"] == first and await live() == first
+    assert (await api.client.get(f"/models/{second}")).json()["state"] == "retired"
+    assert_error(await api.client.post(f"/models/{first}:rollback"), 409, "conflict")
+    assert (await api.client.post(f"/models/{second}:promote")).status_code == 200 and await live() == second
+    assert (await api.client.delete(f"/models/{first}")).status_code == 204
+    assert not (api.studio.tools.files.models / "avatars" / avatar_id / "1").exists()
+    third = await register(api, packed, avatar_id)
+    assert (await api.client.get(f"/models/{third}")).json()["version"] == "3"
+    assert (await api.client.post(f"/models/{third}:reject", json={"note": "no"})).json()["state"] == "retired"
+    listed = (await api.client.get("/models", params={"owner_id": avatar_id})).json()["items"]
+    assert [(m["id"], m["live"]) for m in listed] == [(third, False), (second, True)]
+    assert (await api.client.delete(f"/avatars/{avatar_id}")).status_code == 204
+    assert (await api.client.get("/models")).json()["items"] == []
+    assert not (api.studio.tools.files.models / "avatars" / avatar_id).exists()
+
+
+def test_a_version_below_the_minimum_is_kept_from_going_live() -> None:
+    minimum = {"lip_gap_corr": 0.5, "sharpness": 0.5}
+    assert registration.shortcomings({"lip_gap_corr": 0.6, "sharpness": 0.9}, minimum) == []
+    assert registration.shortcomings({"psnr": 3.0}, minimum) == [], "what was not measured is not held against it"
+    assert len(registration.shortcomings({"lip_gap_corr": 0.4, "sharpness": float("nan")}, minimum)) == 2
+
+
+async def test_consent_covers_export_and_live(api: Api, packed: bytes) -> None:
+    avatar_id = await bring_in(api, packed, scope=["live"])
+    assert_error(await api.client.post("/avatars:export", json={"avatar_id": avatar_id}), 403, "forbidden")
+    other = await bring_in(api, packed, scope=["train"])
+    assert_error(await api.client.post("/live/sessions", json={"avatar_id": other}), 403, "forbidden")
+    assert_error(await api.client.post("/inference/video", json={"avatar_id": other, "text": "Hi"}), 403, "forbidden")
+
+
+async def test_a_live_session_from_opening_to_its_end(make_api: Any, packed: bytes) -> None:
+    api = await make_api(max_sessions=1)
+    avatar_id = await bring_in(api, packed)
+    listener = api.studio.hub.subscribe()
+    opened = await api.client.post("/live/sessions", json={"avatar_id": avatar_id, "background": {"kind": "colour"}})
+    assert opened.status_code == 201, opened.text
+    session = f"/live/sessions/{opened.json()['id']}"
+    assert_error(await api.client.post("/live/sessions", json={"avatar_id": avatar_id}), 429, "too_many")
+    assert [s["id"] for s in (await api.client.get("/live/sessions")).json()["items"]] == [opened.json()["id"]]
+    said = await api.client.post(f"{session}:say", json={"text": "Hello."})
+    assert said.status_code == 202 and said.json()["turn"] == 1
+    assert (await api.client.post(f"{session}:chat", json={"text": "Who are you?", "interrupt": True})).json()[
+        "turn"
+    ] == 2
+    stats = (await api.client.get(f"{session}/stats")).json()
+    assert stats["engine"] == "bar" and stats["width"] == 128 and stats["turn"] == 2
+    assert (await api.client.post(f"{session}:interrupt")).status_code == 204
+    assert_error(await api.client.post(f"{session}:say", json={"text": ""}), 422, "invalid_input")
+    assert_error(await api.client.post(f"{session}:audio", content=b"no sound"), 422, "invalid_input")
+    bad = await api.client.post(f"{session}/offer", json={"sdp": "v=0", "type": "offer"})
+    assert bad.status_code == 422, bad.text
+    wanted = {"messages": [{"platform": "p", "platform_id": str(i // 2), "text": "Hi"} for i in range(4)]}
+    told = (await api.client.post("/messages:ingest", json={**wanted, "session_id": opened.json()["id"]})).json()
+    assert (len(told["accepted"]), told["duplicates"]) == (2, 2)
+    assert {m["state"] for m in told["accepted"]} == {"answering"}
+    assert (await api.client.delete(session)).status_code == 204
+    assert (await api.client.get(session)).json()["state"] == "closed"
+    for call in (":say", ":chat"):
+        assert_error(await api.client.post(session + call, json={"text": "Hi"}), 409, "conflict")
+    assert_error(await api.client.post("/live/sessions/none:say", json={"text": "Hi"}), 404, "not_found")
+    again = await api.client.post("/live/sessions", json={"avatar_id": avatar_id})
+    assert again.status_code == 201
+    await asyncio.sleep(0.3)
+    heard = [listener.queue.get_nowait() for _ in range(listener.queue.qsize())]
+    assert any('"type":"live"' in text and "turn_started" in text for text in heard)
+
+
+async def test_only_allowed_services_are_called(api: Api, packed: bytes) -> None:
+    avatar_id = await bring_in(api, packed)
+    reply = {"backend": "openai", "base_url": "http://169.254.169.254/latest", "model": "m"}
+    answer = await api.client.post("/live/sessions", json={"avatar_id": avatar_id, "reply": reply})
+    assert_error(answer, 403, "forbidden")
+
+
+async def test_a_film_wants_a_text_or_a_sound(api: Api, packed: bytes) -> None:
+    avatar_id = await bring_in(api, packed)
+    for more in ({}, {"text": "Hi", "audio_upload_id": "0" * 32}):
+        answer = await api.client.post("/inference/video", json={"avatar_id": avatar_id, **more})
+        assert_error(answer, 422, "invalid_input")
+    job = (await api.client.post("/inference/video", json={"avatar_id": avatar_id, "text": "Hello there."})).json()
+    await work(api)
+    job = (await api.client.get(f"/jobs/{job['id']}")).json()
+    assert job["state"] == "succeeded", job["error"]
+    film = await api.client.get(f"/jobs/{job['id']}/file")
+    assert film.headers["content-type"] == "video/mp4" and film.content[4:8] == b"ftyp"
+
+
+async def test_voices(api: Api) -> None:
+    listed = (await api.client.get("/voices")).json()["items"]
+    assert {v["language"] for v in listed if v["builtin"]} == {"auto", "zh", "en"}
+    assert_error(await api.client.delete(f"/voices/{builtin_id('auto')}"), 409, "conflict")
+    assert_error(await api.client.post("/voices", json={"name": "x", "backend": "nobody"}), 422, "invalid_input")
+    made = (await api.client.post("/voices", json={"name": "Fast", "language": "en", "speed": 1.5})).json()
+    assert (await api.client.patch(f"/voices/{made['id']}", json={"speed": 1.2})).json()["speed"] == 1.2
+    heard = await api.client.post(f"/voices/{made['id']}:preview", json={"text": "Hello. 你好。"})
+    assert heard.status_code == 200 and heard.headers["content-type"] == "audio/wav"
+    assert heard.content[:4] == b"RIFF" and len(heard.content) > 20_000
+    assert_error(await api.client.post(f"/voices/{made['id']}:preview", json={"text": "!!!"}), 422, "invalid_input")
+    assert_error(await api.client.post(f"/voices/{made['id']}:preview", json={"text": "x" * 501}), 422, "invalid_input")
+    assert (await api.client.delete(f"/voices/{made['id']}")).status_code == 204
+    assert_error(await api.client.get(f"/voices/{made['id']}"), 404, "not_found")
+
+
+async def test_two_hundred_listeners_hear_everything_in_order(api: Api) -> None:
+    listeners = [api.studio.hub.subscribe() for _ in range(200)]
+    jobs = await asyncio.to_thread(lambda: [api.studio.tools.jobs.submit("k", {"i": i}).id for i in range(30)])
+    end = asyncio.get_running_loop().time() + 10
+    while listeners[0].queue.qsize() < 30 and asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(0.02)
+    heard = [[listener.queue.get_nowait() for _ in range(listener.queue.qsize())] for listener in listeners]
+    assert len(heard[0]) == 30 and all(other == heard[0] for other in heard)
+    assert all(job in text for job, text in zip(jobs, heard[0], strict=True))
+    for listener in listeners:
+        api.studio.hub.unsubscribe(listener)
+    assert api.studio.hub.listeners == 0
