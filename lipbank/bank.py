@@ -16,17 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipbank.config import BANK_MEMORY, SearchConfig
-from lipbank.face import BANK, CONTROL, INNER_RING, OUTER_RING, OVAL, unit_of
+from lipbank.face import BANK, CONTROL, INNER_RING, OUTER_RING, unit_of
 from lipbank.mouth_space import DIMENSIONS, GAP, WIDTH, MouthSpace
 from lipbank.search import Units
+from lipbank.tone import small_picture
 from lipsync.errors import BundleError, InvalidInputError
 from lipsync.face.square import MOUTH, Squares, squares
 from lipsync.progress import Progress, SilentProgress
 
 FILM = "bank.mp4"
-LOW = 40
-"""Side of the small picture colours are compared in; a cell is four units."""
-CELL = 4.0
 _LOOK = (16, 12)
 _MIN_MOUTHS = 50
 _INSIDE = 3
@@ -46,7 +44,7 @@ class Bank:
         boxes: The face's square in each frame.
         points: float32 (n, 80, 2), control points in units.
         coef: float32 (n, 12), the mouths in the mouth space.
-        low: uint8 (n, 40, 40, 4), small pictures for the colour match: Y, U, V and the face's mask.
+        small: uint8 (n, 64, 72, 4), small pictures for colour and shade: Y, U, V and the face's mask.
         units: What the search needs.
     """
 
@@ -77,8 +75,8 @@ class Bank:
             raise BundleError(f"The bank's film has {k + 1} pictures for {n} mouths.", "Train the avatar again.")
         units = self.boxes.units(self.landmarks)
         self.points = np.ascontiguousarray(units[:, CONTROL])
-        self.low = np.stack(
-            [low_picture(self.luma[j], self.chroma[j], self.offset(j), self.scale(j), units[j]) for j in range(n)]
+        self.small = np.stack(
+            [small_picture((self.luma[j], self.chroma[j]), self.offset(j), self.scale(j), units[j]) for j in range(n)]
         )
         looks = np.stack([self._look(j) for j in range(n)])
         self.inside = np.stack([self._inside(j, units[j]) for j in range(n)])
@@ -296,40 +294,6 @@ def join(luma: U8, chroma: U8) -> U8:
     out[size : size + size // 4] = chroma[..., 0].ravel()
     out[size + size // 4 :] = chroma[..., 1].ravel()
     return out.reshape(height * 3 // 2, width)
-
-
-def low_picture(luma: U8, chroma: U8, offset: NDArray[np.floating], scale: float, units: F32) -> U8:
-    """The small picture of a face's square: uint8 (40, 40, 4), Y, U, V and face mask.
-
-    Args:
-        luma: Plane of a frame or a cut, (h, w).
-        chroma: Its chroma, (h // 2, w // 2, 2).
-        offset: Where the square's corner lies in them, pixels.
-        scale: Pixels to a unit.
-        units: (478, 2) landmarks in units.
-    """
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    side = LOW * 4
-    matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
-    y = cv2.warpAffine(luma, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    # Chroma sample (i, j) stands for the four pixels round (2 i + 0.5, 2 j + 0.5).
-    matrix = np.array(
-        [[scale, 0, (offset[0] + 0.5 * scale - 0.5) / 2], [0, scale, (offset[1] + 0.5 * scale - 0.5) / 2]]
-    )
-    uv = cv2.warpAffine(chroma, matrix, (side // 2, side // 2), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    out = np.empty((LOW, LOW, 4), np.uint8)
-    out[..., 0] = cv2.resize(y, (LOW, LOW), interpolation=cv2.INTER_AREA)
-    out[..., 1:3] = cv2.resize(uv, (LOW, LOW), interpolation=cv2.INTER_AREA)
-    out[..., 3] = cv2.resize(face_mask(units), (LOW, LOW), interpolation=cv2.INTER_AREA)
-    return out
-
-
-def face_mask(units: F32) -> U8:
-    """The face's oval, two units to a pixel: uint8 (80, 80)."""
-    mask = np.zeros((LOW * 2, LOW * 2), np.uint8)
-    ring = np.round((units[OVAL] - 0.5) * 8).astype(np.int32)
-    cv2.fillPoly(mask, [ring], 255, lineType=cv2.LINE_AA, shift=4)
-    return mask
 
 
 def inner_measures(luma: U8, ring: F32, lip: F32) -> F32:

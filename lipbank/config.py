@@ -18,6 +18,7 @@ class SearchConfig:
         delay: Frames the choice waits to see what comes; each costs 40 ms. 0 jumps visibly, over 2 gains little.
         outer, inner, jaw: Weights of the lip's and the jaw's outline.
         gap, width: Weights of the opening and of the mouth's width: what an eye judges first.
+        neighbours: Mouths whose mean gives the shading; more are calmer and paler. 0 takes the shown mouth's own.
         appearance: Weight of how bright and how toothed the inner mouth should be for this shape.
     """
 
@@ -29,7 +30,8 @@ class SearchConfig:
     jaw: float = 0.06
     gap: float = 1.5
     width: float = 0.5
-    appearance: float = 0.5
+    appearance: float = 1.0
+    neighbours: int = 10
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,17 @@ class RenderConfig:
             mouth where it was in its own frame.
         colour_limit: Most the skin's colour is shifted (levels of 255); more begins to colour shadows.
         crossfade: Share of each neighbour where the search jumps. 0.25 is calmer by a tenth and softer by a tenth.
+        band: Where the bands part (standard deviation in units). Wider leaves less of the shown mouth's own shading.
+        inner_own: How far the inner mouth keeps its own low band, 0 to 1: a mean of teeth is grey.
         neck: Whether the frame's own neck follows the new jaw. Without it the chin is cut by the old jaw line.
     """
 
     stiffness: float = 10.0
     colour_limit: float = 18.0
     neck: bool = True
-    crossfade: float = 0.0
+    crossfade: float = 0.12
+    band: float = 1.0
+    inner_own: float = 0.3
 
 
 BANK_MEMORY = 120 << 20

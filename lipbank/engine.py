@@ -135,13 +135,14 @@ class LipbankEngine(Engine):
         """The drive for a choice of the search."""
         share = self._render.crossfade
         sources, weights = crossfade(before, choice.mouth, choice.after, self._bank.following, share)
-        return Drive(sources, weights, coef)
+        return Drive(sources, weights, coef, choice.near, choice.near_weights)
 
     def _resting(self) -> Drive:
         coef = np.asarray(self._shape.rest, np.float32)
         wanted = self._bank.shape.wanted(coef[None])[0]
-        nearest = int(((self._bank.units.features - wanted) ** 2).sum(1).argmin())
-        return Drive((nearest,), (1.0,), coef)
+        beam = self.new_beam()
+        choice = [*beam.push(wanted), *beam.flush()][0]
+        return Drive((choice.mouth,), (1.0,), coef, choice.near, choice.near_weights)
 
 
 class LipbankStream(DriveStream):

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipbank.bank import CELL, LOW, Bank, face_mask, low_picture
+from lipbank.bank import Bank
 from lipbank.config import RenderConfig
-from lipbank.face import CONTROL, SOLID, CheekModel, wear
+from lipbank.face import CONTROL, OVAL, SOLID, CheekModel, wear
 from lipbank.mouth_space import MouthSpace
+from lipbank.tone import PIXEL, Tone, small_picture
 from lipbank.warp import Grid
 from lipsync.engine import Patch
 from lipsync.errors import StudioError
@@ -26,6 +27,7 @@ from lipsync.frame_cycle import BaseClip
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 _CHROMA_MARGIN = 12
+_MASK = 80
 _KERNEL = np.ones((3, 3), np.uint8)
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
@@ -38,11 +40,15 @@ class Drive:
         sources: Mouths of the bank.
         weights: Their shares in a cross-fade, summing to 1.
         coef: float32 (12,), the shape.
+        near: Mouths of nearly this shape, whose mean gives the shading; none for the shown mouths' own.
+        near_weights: Their shares, summing to 1.
     """
 
     sources: tuple[int, ...]
     weights: tuple[float, ...]
     coef: F32
+    near: tuple[int, ...] = ()
+    near_weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,13 @@ class Renderer:
         own = wear(space, cheeks, space.encode(base.landmarks), base.landmarks, self._alignment)
         self._own = self._boxes.units(own)[:, CONTROL]
         self._frames: dict[int, _Frame] = {}
-        self._low: dict[int, U8] = {}
-        self._feather, self._ring, self._soft = _masks(self._grid)
-        place = np.clip(np.round((self._grid.points - 0.5) / 2), 0, 2 * LOW - 1).astype(np.intp)
+        self._small: dict[int, U8] = {}
+        self._feather = _feather(self._grid)
+        place = np.clip(np.round((self._grid.points - 0.5) / 2), 0, _MASK - 1).astype(np.intp)
         shape = self._grid.ny, self._grid.nx
-        self._nodes = place[:, 0].reshape(shape), place[:, 1].reshape(shape)
+        self._cells = place[:, 0].reshape(shape), place[:, 1].reshape(shape)
+        self._nodes = self._grid.points.reshape(*shape, 2)
+        self._tone = Tone(self._grid, self._config)
 
     def landmarks(self, index: int, coef: F32) -> F32:
         """The frame's landmarks (478, 2) in pixels, wearing a mouth."""
@@ -95,73 +103,64 @@ class Renderer:
         units = ((self.landmarks(index, drive.coef) - origin) / scale).astype(np.float32)
         target = units[CONTROL]
         own = self._own[index]
-        sides = [self._bank.points[j] - target for j in drive.sources]
+        mouths = list(dict.fromkeys((*drive.sources, *drive.near)))
+        sides = [self._bank.points[j] - target for j in mouths]
         if self._config.neck:
             sides.append(own - target)
         shifts = self._grid.displacement(target, np.concatenate(sides, 1), self._config.stiffness)
+        places = {j: self._nodes + shifts[..., 2 * k : 2 * k + 2] for k, j in enumerate(mouths)}
+        luma, chroma = self._shown(frame, drive, places)
+        luma, chroma = self._toned(index, frame, luma, chroma, self._change(index, drive, places, units))
         mask80 = face_mask(units)
-        luma, chroma = self._sources(index, frame, drive, shifts, mask80)
         ground = self._ground(index, frame, shifts[..., -2:] if self._config.neck else None, mask80)
         mask = self._mask(frame, origin, scale, mask80)
         return Patch(frame.x, frame.y, _blend(luma, chroma, ground, mask))
 
-    def _sources(self, index: int, frame: _Frame, drive: Drive, shifts: F32, mask80: U8) -> tuple[U8, U8]:
-        """The mouths warped, colour matched and faded into one: luma (h, w) and chroma (h / 2, w / 2, 2)."""
-        bank, grid = self._bank, self._grid.points.reshape(self._grid.ny, self._grid.nx, 2)
-        skin = cv2.resize(mask80, (LOW, LOW), interpolation=cv2.INTER_AREA)
-        sure = cv2.erode(skin, _KERNEL) > 200
-        own = self._own_low(index)
+    def _shown(self, frame: _Frame, drive: Drive, places: dict[int, F32]) -> tuple[U8, U8]:
+        """The shown mouths warped and faded into one: luma (h, w) and chroma (h / 2, w / 2, 2)."""
+        bank = self._bank
         luma: U8 | None = None
         chroma: U8 | None = None
-        shade = np.zeros((LOW, LOW, 3), np.float32)
         done = 0.0
-        for k, (j, weight) in enumerate(zip(drive.sources, drive.weights, strict=True)):
-            place = grid + shifts[..., 2 * k : 2 * k + 2]
-            at = place * np.float32(bank.scale(j)) + bank.offset(j)
+        for j, weight in zip(drive.sources, drive.weights, strict=True):
+            at = places[j] * np.float32(bank.scale(j)) + bank.offset(j)
             y = _sample(bank.luma[j], _maps(at, frame.rows, frame.columns), cv2.INTER_CUBIC)
             half = _maps((at - np.float32(0.5)) * np.float32(0.5), frame.half_rows, frame.half_columns)
             uv = _sample(bank.chroma[j], half)
-            shade += weight * self._shade(own, bank.low[j], place, sure)
             done += weight
             share = weight / done
             luma = y if luma is None else _mixed(luma, y, share)
             chroma = uv if chroma is None else _mixed(chroma, uv, share)
         if luma is None or chroma is None:
             raise StudioError("A drive without a mouth cannot be drawn.")
-        shade *= cv2.GaussianBlur(skin, (0, 0), 0.6)[..., None] * np.float32(1 / 255)
-        return self._tint(index, frame, luma, chroma, shade)
+        return luma, chroma
 
-    def _shade(self, own: F32, other: U8, place: F32, sure: NDArray[np.bool_]) -> F32:
-        """How much colours must change, (40, 40, 3): the skin ring's difference, diffused inwards."""
-        cells = ((place - np.float32(1.5)) * np.float32(1 / CELL)).astype(np.float32)
-        small = self._soft[0] @ cells.transpose(2, 0, 1) @ self._soft[1]
-        low = cv2.remap(other, small[0], small[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        ring = self._ring * (sure & (cv2.erode(np.ascontiguousarray(low[..., 3]), _KERNEL) > 200))
-        total = float(ring.sum())
-        if total <= 2:
-            return np.zeros((LOW, LOW, 3), np.float32)
-        limit = self._config.colour_limit
-        difference = np.clip(own - low[..., :3], -limit, limit) * ring[..., None]
-        spread = cv2.GaussianBlur(np.dstack([difference, ring]), (0, 0), 3.5)
-        mean = difference.sum((0, 1)) / total
-        return (spread[..., :3] + mean * np.float32(2e-2)) / (spread[..., 3:] + np.float32(2e-2))
+    def _change(self, index: int, drive: Drive, places: dict[int, F32], units: F32) -> F32:
+        """What colours must change by: float32 (56, 64, 3)."""
+        small, mean = self._bank.small, self._tone.mean
+        shown = mean([small[j] for j in drive.sources], [places[j] for j in drive.sources], drive.weights)
+        near = None
+        if drive.near:
+            near = mean([small[j] for j in drive.near], [places[j] for j in drive.near], drive.near_weights)
+        return self._tone.change(self._own_small(index), shown, near, units)
 
-    def _tint(self, index: int, frame: _Frame, luma: U8, chroma: U8, shade: F32) -> tuple[U8, U8]:
+    def _toned(self, index: int, frame: _Frame, luma: U8, chroma: U8, change: F32) -> tuple[U8, U8]:
+        """Lay a change found on the small picture over the full one."""
         origin, scale = self._boxes.origin[index], float(self._boxes.scale[index])
-        step = 1 / scale
-        x, y = (frame.x - origin[0]) * step, (frame.y - origin[1]) * step
-        levels = np.clip(shade * 5 + 128, 0, 255).astype(np.uint8)
-        matrix = np.array([[step / CELL, 0, (x - 1.5) / CELL], [0, step / CELL, (y - 1.5) / CELL]])
-        up = cv2.warpAffine(levels[..., 0], matrix, (frame.w, frame.h), flags=_FLAGS, borderMode=cv2.BORDER_REPLICATE)
-        luma = np.asarray(cv2.addWeighted(luma, 1, up, 0.2, -25.6), np.uint8)
-        half = np.array(
-            [[2 * step / CELL, 0, (x + 0.5 * step - 1.5) / CELL], [0, 2 * step / CELL, (y + 0.5 * step - 1.5) / CELL]]
-        )
+        step = 1 / (scale * PIXEL)
+        x = (frame.x - origin[0]) * step - (REGION[0] + 0.5) / PIXEL
+        y = (frame.y - origin[1]) * step - (REGION[1] + 0.5) / PIXEL
+        levels = np.clip(np.rint(change * 2 + 128), 0, 255).astype(np.uint8)
+        matrix = np.array([[step, 0, x], [0, step, y]])
+        size = (frame.w, frame.h)
+        up = cv2.warpAffine(levels[..., 0], matrix, size, flags=_FLAGS, borderMode=cv2.BORDER_REPLICATE)
+        luma = np.asarray(cv2.addWeighted(luma, 1, up, 0.5, -64), np.uint8)
+        half = np.array([[2 * step, 0, x + 0.5 * step], [0, 2 * step, y + 0.5 * step]])
         size = (frame.w // 2, frame.h // 2)
         up = cv2.warpAffine(
             np.ascontiguousarray(levels[..., 1:]), half, size, flags=_FLAGS, borderMode=cv2.BORDER_REPLICATE
         )
-        return luma, np.asarray(cv2.addWeighted(chroma, 1, up, 0.2, -25.6), np.uint8)
+        return luma, np.asarray(cv2.addWeighted(chroma, 1, up, 0.5, -64), np.uint8)
 
     def _ground(self, index: int, frame: _Frame, shifts: F32 | None, mask80: U8) -> tuple[U8, U8]:
         """The frame's own region, its neck moved with the jaw where ``shifts`` say so."""
@@ -171,8 +170,7 @@ class Renderer:
         chroma, *corner = self._chroma(index, frame, 0 if shifts is None else _CHROMA_MARGIN)
         if shifts is None:
             return whole[box], chroma
-        grid = self._grid.points.reshape(self._grid.ny, self._grid.nx, 2)
-        place = grid + shifts * (self._feather * self._near(mask80))[..., None]
+        place = self._nodes + shifts * (self._feather * self._near(mask80))[..., None]
         at = place * self._boxes.scale[index] + self._boxes.origin[index]
         y = _sample(whole[:height], _maps(at, frame.rows, frame.columns))
         half_maps = _maps(
@@ -192,7 +190,7 @@ class Renderer:
     def _near(self, mask80: U8) -> F32:
         """1 in and close to the face falling to 0 some way below the jaw, where collars are, on the grid."""
         soft = cv2.GaussianBlur(cv2.dilate(mask80, _KERNEL, iterations=3), (0, 0), 4.0)
-        columns, rows = self._nodes
+        columns, rows = self._cells
         return soft[rows, columns].astype(np.float32) * np.float32(1 / 255)
 
     def _mask(self, frame: _Frame, origin: F32, scale: float, mask80: U8) -> U8:
@@ -208,21 +206,20 @@ class Renderer:
         )
         return cv2.warpAffine(soft, matrix, (frame.w, frame.h), flags=_FLAGS, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 
-    def _own_low(self, index: int) -> F32:
-        low = self._low.get(index)
-        if low is None:
+    def _own_small(self, index: int) -> U8:
+        small = self._small.get(index)
+        if small is None:
             flat = self._base.i420(index).reshape(-1)
             size = self._base.width * self._base.height
             planes = flat[size:].reshape(2, self._base.height // 2, self._base.width // 2)
-            pixels = low_picture(
-                flat[:size].reshape(self._base.height, -1),
-                planes.transpose(1, 2, 0).copy(),
+            small = self._small[index] = small_picture(
+                (flat[:size].reshape(self._base.height, -1), planes.transpose(1, 2, 0).copy()),
                 self._boxes.origin[index],
                 float(self._boxes.scale[index]),
                 self._units[index],
+                REGION,
             )
-            low = self._low[index] = np.ascontiguousarray(pixels[..., :3])
-        return low.astype(np.float32)
+        return small
 
     def _frame(self, index: int) -> _Frame:
         known = self._frames.get(index)
@@ -321,21 +318,20 @@ def _rectangle() -> F32:
     return np.clip(cv2.blur(solid, (13, 13), borderType=cv2.BORDER_CONSTANT) * solid * 2 - 1, 0, 1).astype(np.float32)
 
 
-def _masks(grid: Grid) -> tuple[F32, F32, tuple[F32, F32]]:
-    """The neck's feather on the grid, the colour ring (40, 40), and the matrices that bring the grid to 40 x 40."""
-    soft = _rectangle()
-    gx = np.clip(np.round(grid.points[:, 0]), 0, SIDE - 1).astype(int)
-    gy = np.clip(np.round(grid.points[:, 1]), 0, SIDE - 1).astype(int)
-    feather = soft[gy, gx].reshape(grid.ny, grid.nx)
-    left, top, right, bottom = SOLID
-    solid = np.zeros((SIDE, SIDE), np.uint8)
-    solid[top:bottom, left:right] = 255
-    ring = (cv2.dilate(solid, np.ones((25, 25), np.uint8)) > 0) & (solid == 0)
-    small = cv2.resize(ring.astype(np.float32), (LOW, LOW), interpolation=cv2.INTER_AREA)
-    to_low = grid.enlarge(1.5, CELL, LOW, 1), np.ascontiguousarray(grid.enlarge(1.5, CELL, LOW, 0).T)
-    return feather.astype(np.float32), small.astype(np.float32), to_low
+def _feather(grid: Grid) -> F32:
+    """How far the neck may move at the grid's nodes: not at the region's edge; (ny, nx)."""
+    place = np.clip(np.round(grid.points), 0, SIDE - 1).astype(int)
+    return _rectangle()[place[:, 1], place[:, 0]].reshape(grid.ny, grid.nx)
 
 
-_EDGE = np.clip(cv2.resize(_rectangle(), (LOW * 2, LOW * 2), interpolation=cv2.INTER_AREA) ** 2 * 255, 0, 255).astype(
+def face_mask(units: F32) -> U8:
+    """The face's oval, two units to a pixel: uint8 (80, 80)."""
+    mask = np.zeros((_MASK, _MASK), np.uint8)
+    ring = np.round((units[OVAL] - 0.5) * 8).astype(np.int32)
+    cv2.fillPoly(mask, [ring], 255, lineType=cv2.LINE_AA, shift=4)
+    return mask
+
+
+_EDGE = np.clip(cv2.resize(_rectangle(), (_MASK, _MASK), interpolation=cv2.INTER_AREA) ** 2 * 255, 0, 255).astype(
     np.uint8
 )

@@ -36,10 +36,19 @@ class Units:
 
 
 class Choice(NamedTuple):
-    """A mouth chosen for a frame, and the one that will most likely follow (None at the end)."""
+    """What was chosen for a frame.
+
+    Attributes:
+        mouth: The mouth.
+        after: The one that will most likely follow, None at the end.
+        near: The mouths nearest in shape.
+        near_weights: Their shares by nearness, summing to 1.
+    """
 
     mouth: int
     after: int | None
+    near: tuple[int, ...] = ()
+    near_weights: tuple[float, ...] = ()
 
 
 class Beam:
@@ -56,6 +65,7 @@ class Beam:
         self._steps: list[tuple[NDArray[np.int64], NDArray[np.int64] | None]] = []
         self._cost: F32 | None = None
         self._last = np.zeros(0, np.int64)
+        self._nearest: list[tuple[tuple[int, ...], tuple[float, ...]]] = []
 
     def push(self, wanted: F32, barred: tuple[int, int] | None = None) -> list[Choice]:
         """Take the next wanted features (f,) and return the choices that became certain (none or one).
@@ -71,6 +81,7 @@ class Beam:
         count = min(config.candidates, len(distance))
         near = np.argpartition(distance, count - 1)[:count].astype(np.int64)
         unit = distance[near]
+        self._nearest.append(self._mean_of(near, unit))
         if self._cost is None:
             self._cost = unit
             self._steps.append((near, None))
@@ -106,4 +117,12 @@ class Beam:
         self._cost = np.where(place == choice, self._cost, self._cost + _BARRED)
         self._cost = (self._cost - self._cost.min()).astype(np.float32)
         nearest, _ = self._steps.pop(0)
-        return Choice(int(nearest[choice]), after)
+        return Choice(int(nearest[choice]), after, *self._nearest.pop(0))
+
+    def _mean_of(self, near: NDArray[np.int64], distance: F32) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        count = min(self._config.neighbours, len(near))
+        if not count:
+            return (), ()
+        first = np.argsort(distance)[:count]
+        weights = 1 / (np.maximum(distance[first], 0) + 1)
+        return tuple(near[first].tolist()), tuple((weights / weights.sum()).tolist())

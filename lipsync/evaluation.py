@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lipsync.compositor import Compositor
 from lipsync.engine import FPS, HOP, Engine
 from lipsync.errors import InvalidInputError
-from lipsync.face.square import MOUTH, REGION, SIDE, Squares, squares
+from lipsync.face.square import FACE, MOUTH, REGION, SIDE, Squares, squares
 from lipsync.frame_cycle import BaseClip
 from lipsync.progress import PartProgress, Progress, SilentProgress
 
@@ -85,7 +85,8 @@ def judge(
         progress: Told how far it is.
 
     Returns:
-        ``figures`` with the keys of ``FIGURES`` and lip_width_corr; ``reference`` with the recorded part's own values.
+        ``figures`` with the keys of ``FIGURES``, lip_width_corr and jitter_mouth; ``reference`` with the recorded
+        part's own values.
 
     Raises:
         InvalidInputError: The held-out part is shorter than two seconds.
@@ -155,6 +156,7 @@ def compare(reel: Reel, real: Reel, laid: Squares, base: BaseClip) -> dict[str, 
         "gap_std_ratio": float(reel.gap.std() / max(real.gap.std(), 1e-6)),
         "sharpness": _sharpness(reel.frames, laid) / max(_sharpness(real.frames, laid), 1e-6),
         "jitter": _jitter(reel.frames, real.frames, laid),
+        "jitter_mouth": _jitter(reel.frames, real.frames, laid, MOUTH),
         "seam": _seam(reel.frames, real.frames, laid),
         "closure_recall": closure_recall(reel.gap, real.gap),
     }
@@ -263,11 +265,13 @@ def _sharpness(frames: Sequence[U8], laid: Squares) -> float:
     return float(np.mean(values))
 
 
-def _jitter(generated: Sequence[U8], real: Sequence[U8], laid: Squares) -> float:
-    """Over the lower face, what an engine may draw on: the mouth alone changes four times as much."""
+def _jitter(
+    generated: Sequence[U8], real: Sequence[U8], laid: Squares, area: tuple[int, int, int, int] = FACE
+) -> float:
+    """Mean absolute frame-to-frame change of the luma error over an area."""
     before: NDArray[np.int16] | None = None
     values = []
-    for a, b, box in zip(generated, real, _boxes(real, laid, REGION), strict=True):
+    for a, b, box in zip(generated, real, _boxes(real, laid, area), strict=True):
         height = len(a) * 2 // 3
         error = a[:height].astype(np.int16) - b[:height]
         if before is not None:
