@@ -6,7 +6,7 @@ import { ApiError } from "../api/errors";
 import { Login } from "../features/login/Login";
 import { EventsProvider } from "./EventsProvider";
 import { Frame } from "./Frame";
-import { router } from "./routes";
+import { getRouter } from "./routes";
 
 const client = new QueryClient({
   defaultOptions: {
@@ -27,7 +27,7 @@ export function App() {
           <Login />
         ) : (
           <EventsProvider key={connection.token}>
-            <RouterProvider router={router} />
+            <RouterProvider router={getRouter()} />
           </EventsProvider>
         )}
       </QueryClientProvider>

@@ -2,8 +2,16 @@ import { createHashRouter } from "react-router";
 import { Layout } from "./Layout";
 import { RouteFailed } from "./RouteFailed";
 
+let router: ReturnType<typeof createHashRouter> | null = null;
+
+/** The router, made at the first use: by then the token is out of the address, which the router reads when it is made. */
+export function getRouter(): ReturnType<typeof createHashRouter> {
+  router ??= makeRouter();
+  return router;
+}
+
 /** Pages are loaded when they are opened. Hash routes, because the page is also served from `app://`. */
-export const router = createHashRouter([
+const makeRouter = () => createHashRouter([
   {
     element: <Layout />,
     errorElement: <RouteFailed />,
