@@ -1,1 +1,1 @@
-"""A person's voice, trained on this machine."""
+"""A person's voice trained on this machine: base speech filtered towards the person, without downloaded weights."""

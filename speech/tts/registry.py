@@ -18,6 +18,7 @@ ENTRY_POINTS = "livetalking_studio.tts"
 
 TABLE: dict[str, str] = {
     "local": "speech.tts.local:LocalSpeech",
+    "clone": "speech.tts.clone:CloneSpeech",
     "edge": "speech.tts.edge:EdgeSpeech",
     "fish": "speech.tts.fish:FishSpeech",
     "gpt_sovits": "speech.tts.gpt_sovits:GptSovits",

@@ -38,7 +38,8 @@ class Answer:
         self._chunked = length is None
         size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in extra.items())
-        self._writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nConnection: close\r\n{size}\r\n{more}\r\n".encode())
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nConnection: close\r\n{size}\r\n{more}\r\n"
+        self._writer.write(head.encode())
         await self._writer.drain()
 
     async def send(self, data: bytes) -> None:
