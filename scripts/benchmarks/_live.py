@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,8 @@ def avatar(args: argparse.Namespace) -> Path:
         return Path(args.avatar).resolve()
     place = ROOT / ".cache" / "bench"
     out = place / "avatar"
-    if not (out / "manifest.json").is_file():
+    if not _usable(out):
+        shutil.rmtree(out, ignore_errors=True)
         from lipsync.dataset.demo_take import make_demo_take
 
         place.mkdir(parents=True, exist_ok=True)
@@ -54,6 +56,18 @@ def avatar(args: argparse.Namespace) -> Path:
             stdout=subprocess.DEVNULL,
         )
     return out
+
+
+def _usable(bundle: Path) -> bool:
+    """Whether a bundle made earlier can still be read."""
+    from apps.control_api.live_runtime.host import load_engine
+    from lipsync.errors import BundleError
+
+    try:
+        load_engine(bundle).close()
+    except BundleError:
+        return False
+    return True
 
 
 class Server:
@@ -146,7 +160,7 @@ class Reports:
 
 
 class Peer:
-    """An aiortc client. ``keep_picture`` and ``keep_sound`` say what to keep of each (I420, int16 (960,))."""
+    """An aiortc client. ``keep_picture`` and ``keep_sound`` say what to keep of each (I420, int16 (480,))."""
 
     def __init__(
         self,

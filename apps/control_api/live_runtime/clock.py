@@ -1,4 +1,4 @@
-"""The one clock of a session: every 20 ms it hands sound, and every 40 ms a picture, to all outputs."""
+"""The one clock of a session: every 10 ms it hands sound, and every 40 ms a picture, to all outputs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from apps.control_api.live_runtime.frames import PACKET_SAMPLES, MediaFrame, PacketFrame
+import numpy as np
+
+from apps.control_api.live_runtime.frames import FRAME_S, PACKET_SAMPLES, PACKETS, MediaFrame, PacketFrame
 from apps.control_api.live_runtime.playout import Playout, faded
 
 _LOG = logging.getLogger(__name__)
-PACKET_S = 0.02
+PACKET_S = 0.01
 STANDSTILL_S = 0.3
 """Later than this the clock does not hurry after the time it missed; it goes on from now."""
 
@@ -20,7 +22,7 @@ class Sink(Protocol):
     """Where a session's packets go: a client, a file, a camera."""
 
     def take(self, packet: PacketFrame) -> None:
-        """Take 20 ms. Must not block and must not keep more than a bounded number."""
+        """Take 10 ms. Must not block and must not keep more than a bounded number."""
 
 
 class Clock:
@@ -56,26 +58,26 @@ class Clock:
         while True:
             late = await self._until(due)
             if late > STANDSTILL_S:
-                missed = int(late / (2 * PACKET_S))
+                missed = int(late / FRAME_S)
                 self._playout.skip(missed)
                 self.skipped += missed
-                due += missed * 2 * PACKET_S
+                due += missed * FRAME_S
                 _LOG.warning("the live clock stood still for %d ms", late * 1000)
             frame = self._playout.next()
-            cuts = self._playout.cuts
-            self._give(
-                PacketFrame(frame.turn, frame.number * 2, frame.sound[:PACKET_SAMPLES], frame.picture, frame.held)
-            )
             self._on_frame(frame)
-            await self._until(due + PACKET_S)
-            second = frame.sound[PACKET_SAMPLES:]
-            # An interrupt between the halves is heard at once, not 20 ms later.
-            turn = frame.turn
-            if self._playout.cuts != cuts and turn:
-                second, turn = faded(second), 0
-                self._playout.fade_done()
-            self._give(PacketFrame(turn, frame.number * 2 + 1, second, None))
-            due += 2 * PACKET_S
+            cuts, turn = self._playout.cuts, frame.turn
+            for k in range(PACKETS):
+                if k:
+                    await self._until(due + k * PACKET_S)
+                sound = frame.sound[k * PACKET_SAMPLES : (k + 1) * PACKET_SAMPLES]
+                # An interrupt in mid-frame is heard at once, not at the next frame.
+                if frame.turn and self._playout.cuts != cuts:
+                    sound = faded(sound) if turn else np.zeros_like(sound)
+                    turn = 0
+                    self._playout.fade_done()
+                number = frame.number * PACKETS + k
+                self._give(PacketFrame(turn, number, sound, None if k else frame.picture, frame.held))
+            due += FRAME_S
 
     async def _until(self, due: float) -> float:
         loop = asyncio.get_running_loop()

@@ -20,8 +20,10 @@ LIVE_RATE = 48_000
 """Samples a second of the sound people hear."""
 FRAME_SAMPLES = 1920
 """Samples of that sound to a picture (40 ms)."""
-PACKET_SAMPLES = 960
-"""Samples to a sound packet (20 ms); two to a picture."""
+PACKET_SAMPLES = 480
+"""Samples to a sound packet (10 ms): an interrupt is heard at the next one."""
+PACKETS = FRAME_SAMPLES // PACKET_SAMPLES
+"""Sound packets to a picture."""
 FRAME_S = 0.04
 
 
@@ -120,12 +122,12 @@ class MediaFrame(Frame):
 
 @dataclass(frozen=True, eq=False)
 class PacketFrame(Frame):
-    """20 ms for the outputs: half a MediaFrame's sound, and with the first half its picture.
+    """10 ms for the outputs: a quarter of a MediaFrame's sound, and with the first quarter its picture.
 
     Attributes:
-        number: Packets since the session began; its sound starts at sample ``number * 960``.
-        sound: int16 (960,), 48 kHz.
-        picture: I420, on even numbers while somebody watches.
+        number: Packets since the session began; its sound starts at sample ``number * 480``.
+        sound: int16 (480,), 48 kHz.
+        picture: I420, with every fourth packet while somebody watches.
         held: As in MediaFrame.
     """
 

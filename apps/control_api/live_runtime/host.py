@@ -7,7 +7,9 @@ Three threads belong to a host, each serving one kind of work in order: drawing 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +48,9 @@ class EngineHost:
         self._draw_pool = ThreadPoolExecutor(1, f"{name}-draw")
         self._drive_pool = ThreadPoolExecutor(1, f"{name}-drive")
         self._compose_pool = ThreadPoolExecutor(1, f"{name}-compose")
+        # Starting a thread waits until it runs; better here, in the loading thread, than on the loop in mid-sentence.
+        for pool in (self._draw_pool, self._drive_pool, self._compose_pool):
+            start_threads(pool, 1)
         self._waiting: list[tuple[Sequence[tuple[int, Any]], asyncio.Future[list[Patch]]]] = []
         self._drawing: asyncio.Task[None] | None = None
         self._rest: OrderedDict[int, Patch] = OrderedDict()
@@ -189,8 +194,8 @@ class HostPool:
                 await _end(pending)
             host = self._hosts.get(key)
             if host is None:
-                engine = await asyncio.to_thread(self._loader, bundle)
-                host = self._hosts[key] = EngineHost(key, engine)
+                host = self._hosts[key] = await asyncio.to_thread(self._load, key, bundle)
+                settle_memory()
             host.users += 1
             return host
 
@@ -218,6 +223,9 @@ class HostPool:
         """Engines in memory."""
         return len(self._hosts)
 
+    def _load(self, key: Path, bundle: Path) -> EngineHost:
+        return EngineHost(key, self._loader(bundle))
+
     async def _unload_later(self, host: EngineHost) -> None:
         await asyncio.sleep(self._unload_after_s)
         async with self._loading.setdefault(host.bundle, asyncio.Lock()):
@@ -228,7 +236,28 @@ class HostPool:
     async def _unload(self, host: EngineHost) -> None:
         self._hosts.pop(host.bundle, None)
         await host.close()
+        settle_memory()
         _LOG.info("unloaded %s", host.bundle.name)
+
+
+def start_threads(pool: ThreadPoolExecutor, count: int) -> None:
+    """Start a pool's threads now. Blocking."""
+    together = threading.Barrier(count + 1)
+    for _ in range(count):
+        pool.submit(together.wait, 10.0)
+    together.wait(10.0)
+
+
+def settle_memory() -> None:
+    """Take what is in memory now out of the garbage collector's sight, until called again.
+
+    A full collection walks every object, libraries included, and holds the event loop up for some 100 ms, in the middle
+    of somebody's sentence. So it is done here, where an engine has just come or gone, and what is left is not walked
+    again: from then on a full collection takes a few milliseconds.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _size(patch: Patch) -> int:

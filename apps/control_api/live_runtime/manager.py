@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from apps.control_api.live_runtime.events import LiveEvent, OnEvent
-from apps.control_api.live_runtime.host import HostPool, Loader, load_engine
+from apps.control_api.live_runtime.host import HostPool, Loader, load_engine, start_threads
 from apps.control_api.live_runtime.session import LiveSession
 from apps.control_api.live_runtime.spec import LiveLimits, ReplySpec, SessionSpec
 from apps.control_api.live_runtime.stages.reply import Conversation, EchoReplier, Replier
@@ -19,6 +20,7 @@ from speech.tts.base import TextToSpeech
 
 _LOG = logging.getLogger(__name__)
 _ENDED_KEPT = 1000
+SWITCH_S = 0.001
 MakeVoice = Callable[[str, Mapping[str, Any]], TextToSpeech]
 MakeReplier = Callable[[ReplySpec], Replier]
 
@@ -69,7 +71,12 @@ class LiveManager:
         self._on_event = on_event
         self._make_voice, self._make_replier = voice, replier
         self.hosts = HostPool(load, self.limits.unload_after_s)
-        self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "live-encode")
+        threads = max(2, os.cpu_count() or 2)
+        self._pool = ThreadPoolExecutor(threads, "live-encode")
+        start_threads(self._pool, threads)
+        # The loop's thread asks for the interpreter up to a hundred times a second while others draw and encode; with
+        # the default of 5 ms each of these waits could be that long.
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
         self._sessions: dict[str, LiveSession] = {}
         self._opening: set[str] = set()
         self._none_opening = asyncio.Event()

@@ -16,6 +16,7 @@ FIRST_BATCH = 2
 LARGEST_BATCH = 6
 PATIENCE = 25
 """Drawings that may fail in a row before the session is given up."""
+FORGET_S = 5.0
 
 
 class Painter:
@@ -45,7 +46,10 @@ class Painter:
         self._on_painted, self._on_error, self._on_broken = on_painted, on_error, on_broken
         self.paint_ms = 8.0
         self._batch = FIRST_BATCH
+        # Where the engine gains nothing from batches they stay small, so that an interrupt never waits for one.
+        self._largest = max(FIRST_BATCH, min(host.engine.capabilities.default_batch, LARGEST_BATCH))
         self._failures = 0
+        self._failed_at = 0.0
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -67,12 +71,14 @@ class Painter:
         try:
             if entries:
                 await self._speech(entries)
-                self._batch = min(self._batch + 1, LARGEST_BATCH)
+                self._failures = 0
+                self._batch = min(self._batch + 1, self._largest)
             elif pose is not None:
                 await self._idle(pose)
-            self._failures = 0
         except Exception as error:
-            self._failures += 1
+            # A resting mouth may come from the cache, so it proves nothing; speech drawn, or quiet for a while, does.
+            self._failures = self._failures + 1 if started - self._failed_at < FORGET_S else 1
+            self._failed_at = started
             if self._failures == 1:
                 self._on_error("paint", entries[0].turn if entries else 0, error)
             if self._failures >= PATIENCE:

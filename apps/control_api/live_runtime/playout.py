@@ -26,6 +26,8 @@ WAITING = 50
 """Speech frames that wait undrawn before the animator is held back: two seconds."""
 IDLE_AHEAD = 4
 MAX_START = 6
+_CUT_SHARE = 0.25
+"""How much of the last spoken picture is left in the first one after a cut: a mouth that shuts quickly."""
 _RAMP = 240
 """Samples over which cut sound dies away (5 ms), so that a stop does not click."""
 _PATIENCE = 15
@@ -73,6 +75,7 @@ class Playout:
         self._patience = 0
         self._still = still
         self._shown_speech = False
+        self._leaving = 0.5
         self._turn_seen = self._open_turn = 0
         self._ended: list[int] = []
         self._fading: NDArray[np.int16] | None = None
@@ -110,6 +113,7 @@ class Playout:
             entry.gone = True
         self._entries.clear()
         self.speaking = False
+        self._leaving = _CUT_SHARE
         self._run = self._open_turn = 0
         self._idle.clear()
         self._idle_taken = self._last_pose = self.pose
@@ -218,6 +222,7 @@ class Playout:
         if not head.taken:
             self._last_pose = max(self._last_pose, self.pose)
         self._shown_speech = True
+        self._leaving = 0.5
         self._prune_idle()
         if len(self._entries) < WAITING:
             self.room.set()
@@ -232,7 +237,7 @@ class Playout:
         held = picture is None and self.watched
         if picture is not None:
             # Out of speech the picture dissolves over one frame: neighbours in the cycle differ by a breath of motion.
-            self._still = mixed(self._still, picture) if self._shown_speech else picture
+            self._still = mixed(self._still, picture, self._leaving) if self._shown_speech else picture
             self._shown_speech = False
         elif held:
             self.held += 1
@@ -289,7 +294,7 @@ def faded(sound: NDArray[np.int16]) -> NDArray[np.int16]:
     return out
 
 
-def mixed(a: Picture, b: Picture) -> Picture:
-    """Half of each."""
-    out: Any = cv2.addWeighted(a, 0.5, b, 0.5, 0.0)
+def mixed(a: Picture, b: Picture, share: float = 0.5) -> Picture:
+    """``share`` of ``a``, the rest of ``b``."""
+    out: Any = cv2.addWeighted(a, share, b, 1.0 - share, 0.0)
     return np.asarray(out, np.uint8)

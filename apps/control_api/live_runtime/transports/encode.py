@@ -84,7 +84,7 @@ class PictureEncoder:
 
 
 class SoundEncoder:
-    """20 ms of int16 mono at 48 kHz to one Opus packet."""
+    """10 ms of int16 mono at 48 kHz to one Opus packet."""
 
     def __init__(self) -> None:
         context = av.CodecContext.create("libopus", "w")
@@ -93,11 +93,11 @@ class SoundEncoder:
         context.layout = "mono"
         context.sample_rate = LIVE_RATE
         context.time_base = SOUND_BASE
-        context.options = {"application": "audio", "frame_duration": "20"}
+        context.options = {"application": "audio", "frame_duration": str(PACKET_SAMPLES * 1000 // LIVE_RATE)}
         self._context: Any = context
 
     def encode(self, sound: NDArray[np.int16], number: int) -> list[Packet]:
-        """Encode the packet that begins at sample ``number * 960``."""
+        """Encode the packet that begins at sample ``number * 480``."""
         frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = LIVE_RATE, number * PACKET_SAMPLES, SOUND_BASE
         packets = self._context.encode(frame)

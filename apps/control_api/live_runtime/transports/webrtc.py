@@ -19,13 +19,13 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtcrtpsender import RTCRtpSender
 from av.packet import Packet
 
-from apps.control_api.live_runtime.frames import PacketFrame
+from apps.control_api.live_runtime.frames import PACKETS, PacketFrame
 from apps.control_api.live_runtime.spec import IceServer
 from apps.control_api.live_runtime.transports.encode import PictureEncoder, SoundEncoder
 from lipsync.errors import InvalidInputError
 
 _LOG = logging.getLogger(__name__)
-_TRACK_PACKETS = 25
+_TRACK_PACKETS = 50
 _PICTURES = 3
 
 Ended = Callable[["WebRtcClient", str], None]
@@ -147,7 +147,7 @@ class WebRtcClient:
         return local.sdp, local.type
 
     def take(self, packet: PacketFrame) -> None:
-        """Feed 20 ms (the clock calls this)."""
+        """Feed 10 ms (the clock calls this)."""
         if not self.connected or self._sound is None:
             return
         for encoded in self._sound.encode(packet.sound, packet.number):
@@ -200,7 +200,9 @@ class WebRtcClient:
                 if packet.picture is None:
                     continue
                 started = time.monotonic()
-                made = await loop.run_in_executor(self._pool, self._picture.encode, packet.picture, packet.number // 2)
+                made = await loop.run_in_executor(
+                    self._pool, self._picture.encode, packet.picture, packet.number // PACKETS
+                )
                 self.encode_ms += 0.05 * ((time.monotonic() - started) * 1000 - self.encode_ms)
                 for encoded in made:
                     self._picture_track.put(encoded)
