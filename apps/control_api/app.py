@@ -24,6 +24,8 @@ from apps.control_api.api.wire.takes import TakeFromUploads
 from apps.control_api.container import Container, build
 from apps.control_api.settings import MIB, Settings
 
+_ROUND_S = 20.0
+_HOUR = 180
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": text}
     for status, text in {
@@ -99,7 +101,18 @@ async def start(studio: Container) -> asyncio.Task[None]:
     studio.voices.seed()
     await studio.hub.start()
     studio.dispatcher.start()
-    return asyncio.create_task(studio.live.keep_count(), name="live-count")
+    return asyncio.create_task(_keep_house(studio), name="housekeeping")
+
+
+async def _keep_house(studio: Container) -> None:
+    """Refresh what workers read of live sessions; clear forgotten uploads once an hour."""
+    rounds = 0
+    while True:
+        if rounds % _HOUR == 0:
+            await asyncio.to_thread(studio.uploads.sweep, uploads.DAYS)
+        await asyncio.sleep(_ROUND_S)
+        await studio.live.refresh()
+        rounds += 1
 
 
 async def stop(studio: Container) -> None:

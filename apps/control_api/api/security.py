@@ -218,6 +218,10 @@ class Guard:
             return
         if not await self._authorised(scope, receive, send):
             return
+        if "\0" in path or b"%00" in scope.get("query_string", b""):  # no name holds one, and PostgreSQL takes none
+            refusal = Refusal(400, "bad_request", "The address holds a NUL.", "Send it without.")
+            await refuse(scope, receive, send, refusal)
+            return
         limit = self._gate.body_limit(scope["method"], path)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > limit:

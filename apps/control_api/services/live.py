@@ -25,7 +25,6 @@ from lipsync.errors import ConflictError, ForbiddenError, InvalidInputError, Not
 _log = log.get(__name__)
 LIVE_STATE = "live_sessions"
 _KEPT = 1000
-_REFRESH_S = 20.0
 
 
 @dataclass
@@ -156,12 +155,10 @@ class Live:
         pcm, rate = await asyncio.to_thread(_decoded, data)
         return int(await session.audio(pcm, rate, interrupt))
 
-    async def keep_count(self) -> None:
-        """Refresh the count that workers read, until cancelled; one that is old counts as left behind by a crash."""
-        while True:
-            await asyncio.sleep(_REFRESH_S)
-            if self._manager is not None and self._manager.list():
-                await self._count()
+    async def refresh(self) -> None:
+        """Refresh the count that workers read, from time to time; one that is old counts as left behind by a crash."""
+        if self._manager is not None and self._manager.list():
+            await self._count()
 
     async def shutdown(self) -> None:
         """End every session and let the engines go."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,14 @@ class Uploads:
         target.parent.mkdir(parents=True, exist_ok=True)
         upload.path.replace(target)
         self.forget(upload)
+
+    def sweep(self, days: float) -> int:
+        """Remove uploads that nobody touched for ``days``; returns how many files went."""
+        limit = time.time() - days * 86_400
+        old = [p for p in self._files.uploads.iterdir() if p.is_file() and p.stat().st_mtime < limit]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
 
     def forget(self, upload: Upload) -> None:
         """Remove an upload."""

@@ -6,7 +6,6 @@ import asyncio
 import io
 import threading
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -154,9 +154,10 @@ def test_everything_killed_at_once_recovers_when_the_lease_ends(tmp_path: Path) 
 
 
 def test_the_end_of_stdin_and_a_signal_end_it_in_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "apps.control_api", "--port", "0", "--stdin-lifeline"]
     for how in ("stdin", "signal"):
         process = subprocess.Popen(
-            [sys.executable, "-m", "apps.control_api", "--port", "0", "--data-dir", str(tmp_path / how), "--stdin-lifeline"],
+            [*command, "--data-dir", str(tmp_path / how)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

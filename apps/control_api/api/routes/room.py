@@ -87,7 +87,7 @@ class RoomMessageIn(Command):
     """A message of a platform; the same platform and platform_id are kept once."""
 
     platform: Identifier
-    platform_id: Annotated[str, Field(min_length=1, max_length=200)]
+    platform_id: Annotated[Name, Field(max_length=120)]
     author: ShortText = ""
     text: Text
     priority: Annotated[int, Field(ge=0, le=2, description="0 is answered first.")] = 1

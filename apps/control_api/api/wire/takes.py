@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from apps.control_api.api.wire.base import Command, Identifier, Name, Page, Timestamp, TwoLanguages, Wire
+from apps.control_api.api.wire.base import Command, Identifier, Name, Page, Text, Timestamp, TwoLanguages, Wire
 
 ConsentScope = Literal["train", "live", "export", "market"]
 TakeState = Literal["checking", "rejected", "preparing", "prepared", "failed"]
@@ -18,8 +18,8 @@ class ConsentCreate(Command):
 
     person: Name
     scope: Annotated[list[ConsentScope], Field(min_length=1, max_length=4)]
-    statement: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
-    statement_version: Annotated[str, StringConstraints(min_length=1, max_length=40)] = "1"
+    statement: Text
+    statement_version: Identifier = "1"
     until: Timestamp | None = None
     agreed: Literal[True]
 
