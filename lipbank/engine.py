@@ -107,6 +107,11 @@ class LipbankEngine(Engine):
         """The space mouth shapes live in."""
         return self._space
 
+    @property
+    def cheeks(self) -> CheekModel:
+        """Cheek and chin points from the mouth."""
+        return self._cheeks
+
     def rebase(self, base: BaseClip) -> LipbankEngine:  # noqa: D102
         return LipbankEngine(
             base, self._space, self._cheeks, self._shape, self._bank, search=self._search, render=self._render
