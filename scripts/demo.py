@@ -21,6 +21,7 @@ CONSENT = {
     "agreed": True,
 }
 NAME = "Demo"
+BACKGROUND = {"kind": "colour", "colour": "#2b3f5c"}
 LINES = (
     "Hello! I was made a minute ago, on this very machine.",
     "大家好！我是刚刚训练好的数字人。",
@@ -75,7 +76,7 @@ class Demo:
         result = self._follow(job["id"], "training")
         avatar = self._call("GET", f"/avatars/{result['avatar_id']}")
         self._say(f"the avatar is {avatar['state']}; judged on what it never saw: {_short(avatar['metrics'])}")
-        session = self._call("POST", "/live/sessions", json={"avatar_id": avatar["id"]})
+        session = self._call("POST", "/live/sessions", json={"avatar_id": avatar["id"], "background": BACKGROUND})
         self._call("POST", f"/live/sessions/{session['id']}:say", json={"text": LINES[0]})
         return str(session["id"])
 
