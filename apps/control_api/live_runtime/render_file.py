@@ -30,7 +30,7 @@ from apps.control_api.live_runtime.spec import SessionSpec
 from apps.control_api.live_runtime.stages.animate import AnimateStage
 from apps.control_api.live_runtime.stages.speak import SpeakStage
 from lipsync.compositor import Compositor
-from lipsync.engine import Engine
+from lipsync.engine import SAMPLE_RATE, Engine
 from lipsync.errors import InvalidInputError
 from lipsync.progress import Progress, SilentProgress
 from speech.tts.base import TextToSpeech
@@ -39,7 +39,7 @@ LEAD, TRAIL = 8, 12
 """Resting frames before and after the speech."""
 _SPEECH_SHARE = 0.1
 
-Source = str | Path | tuple[NDArray[np.float32], int]
+Source = str | Path | NDArray[np.float32] | tuple[NDArray[np.float32], int]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def render_video(
 
     Args:
         spec: Avatar, voice, background and mark; the rest is not used.
-        source: A text to speak, a sound file, or (float32 mono in -1..1, samples a second).
+        source: A text to speak, a sound file, or sound: float32 mono in -1..1 at 16 kHz, or (sound, samples a second).
+            A file is best: people hear it at 48 kHz.
         out: The MP4; its folder must exist.
         progress: Told stages ``loading``, ``speaking``, ``drawing``; may end the work.
         load: Loads the engine.
@@ -151,8 +152,10 @@ def _opening(source: Source) -> list[Frame]:
         from lipsync.media.audio import load_audio
 
         pcm, rate = load_audio(source, LIVE_RATE), LIVE_RATE
-    else:
+    elif isinstance(source, tuple):
         pcm, rate = source
+    else:
+        pcm, rate = source, SAMPLE_RATE
     if not len(pcm):
         raise InvalidInputError("The sound is empty.", "Choose another file.")
     return [PcmFrame(1, np.ascontiguousarray(pcm, np.float32), rate), TextEndFrame(1)]

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from apps.control_api.live_runtime.frames import (
 from apps.control_api.live_runtime.host import EngineHost
 from apps.control_api.live_runtime.painter import Painter
 from apps.control_api.live_runtime.playout import Playout
+from apps.control_api.live_runtime.recorder import Recorder
 from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
 from apps.control_api.live_runtime.stage import Stage, StageRunner
 from apps.control_api.live_runtime.stages.animate import AnimateStage
@@ -82,6 +84,7 @@ class LiveSession:
         self.playout = Playout(compositor.compose(base.cycle(0), None))
         self.clock = Clock(self.playout, self._played)
         self._clients: list[WebRtcClient] = []
+        self._recorder: Recorder | None = None
         self._partings: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._painter = Painter(
@@ -232,6 +235,32 @@ class LiveSession:
         self.clock.remove(sink)
         self._alone_since = time.monotonic()
 
+    async def record(self, path: Path) -> None:
+        """Begin to record what people get to an MP4; nothing is at ``path`` until ``stop_recording``.
+
+        Raises:
+            ConflictError: The session is closed or records already.
+        """
+        self._check_open()
+        if self._recorder is not None:
+            raise ConflictError("The session is being recorded already.", "Stop that recording first.")
+        base = self.host.engine.base
+        self._recorder = Recorder(path, base.width, base.height, self.id, self._recording_failed)
+        self.attach(self._recorder)
+
+    async def stop_recording(self) -> Path:
+        """Finish the recording and return its file.
+
+        Raises:
+            ConflictError: Nothing is being recorded.
+            NoSpaceError: The disk filled up; the recording is lost.
+        """
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            raise ConflictError("Nothing is being recorded.", "Begin a recording first.")
+        self.detach(recorder)
+        return await recorder.stop()
+
     # -- state -------------------------------------------------------------------------------------------------------
 
     def stats(self) -> SessionStats:
@@ -280,6 +309,10 @@ class LiveSession:
             self.clock.remove(client)
         await asyncio.gather(*(client.close() for client in clients), *self._partings)
         self.clock.sinks.clear()
+        if self._recorder is not None:
+            # What was recorded until now is kept; a failure was told when it happened.
+            recorder, self._recorder = self._recorder, None
+            await asyncio.gather(recorder.stop(), return_exceptions=True)
         await self._on_closed(self)
         self._emit("session_state", state=self.state, reason=self.reason)
 
@@ -348,6 +381,13 @@ class LiveSession:
         self.turns.fail(turn, code)
         kind: EventKind = "warning" if stage == "paint" else "error"
         self._emit(kind, code=code, message=message, remedy=remedy, stage=stage, turn=turn)
+
+    def _recording_failed(self, error: Exception) -> None:
+        code, message, remedy = _facts(error)
+        _LOG.warning("live session %s: the recording failed", self.id, exc_info=error)
+        if self._recorder is not None:
+            self.clock.remove(self._recorder)
+        self._emit("warning", code=code, message=message, remedy=remedy, stage="record")
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None and self._closing is None:

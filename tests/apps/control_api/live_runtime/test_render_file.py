@@ -48,7 +48,7 @@ def test_a_film_of_text_is_in_step_and_marked(bundle: Path, tmp_path: Path) -> N
 
 def test_a_film_of_sound(bundle: Path, tmp_path: Path) -> None:
     save_wav(tmp_path / "in.wav", tone(1.0, 16_000, 0.4), 16_000)
-    for source in (tmp_path / "in.wav", (tone(1.0, 22_050, 0.4), 22_050)):
+    for source in (tmp_path / "in.wav", (tone(1.0, 22_050, 0.4), 22_050), tone(1.0, 16_000, 0.4)):
         film = render_video(SessionSpec(avatar=bundle), source, tmp_path / "out.mp4", load=BarEngine.load, voice=voice)
         assert film.frames == LEAD + 25 + 3 + 12
 
