@@ -24,12 +24,25 @@ export function onConnection(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
-/** Takes the token out of `#token=…` or `#/page?…&token=…`, so that neither the address bar nor the history keeps it. */
-export function takeTokenFromAddress(location: Location, history: History): string | null {
-  const found = /^#(.*?)[?&]?token=([A-Za-z0-9_~.-]+)$/.exec(location.hash);
-  if (found === null) return null;
-  history.replaceState(null, "", `${location.pathname}${location.search}#${found[1] || "/"}`);
-  return found[2] ?? null;
+/** Splits `#token=…` or `#/page?…&token=…` into the token and the address that stays without it. */
+export function splitToken(hash: string): { token: string; rest: string } | null {
+  const found = /^#(?:|(\/.*)[?&])token=([A-Za-z0-9_~.-]+)$/.exec(hash);
+  return found?.[2] === undefined ? null : { token: found[2], rest: `#${found[1] ?? "/"}` };
+}
+
+/** Takes the token out of the address, so that neither the address bar nor the history keeps it. */
+function takeToken(): string | null {
+  const split = splitToken(window.location.hash);
+  if (split !== null) window.history.replaceState(null, "", split.rest);
+  return split?.token ?? null;
+}
+
+/** A link with a token that is opened in this very tab changes the fragment only: the page is not loaded again. */
+function onFragment(): void {
+  const split = splitToken(window.location.hash);
+  if (split === null) return;
+  window.location.replace(split.rest);
+  signIn(split.token);
 }
 
 /** Finds the connection at the start: the shell's, the address's, or the one kept for this tab. */
@@ -39,7 +52,8 @@ export async function startConnection(): Promise<void> {
     become({ base: url, token });
     return;
   }
-  const token = takeTokenFromAddress(window.location, window.history) ?? sessionStorage.getItem(KEY);
+  const token = takeToken() ?? sessionStorage.getItem(KEY);
+  window.addEventListener("hashchange", onFragment);
   if (token !== null) signIn(token);
 }
 

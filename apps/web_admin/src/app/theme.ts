@@ -13,10 +13,24 @@ const studio: MantineColorsTuple = [
   "#26247d",
 ];
 
+/** Bluish greys: Mantine's own neutral ones look dirty beside the surfaces of the dark theme. */
+const dark: MantineColorsTuple = [
+  "#d3d7e3",
+  "#b9bfcc",
+  "#8b91a3",
+  "#6b7185",
+  "#3d4154",
+  "#2f3242",
+  "#232633",
+  "#1b1d28",
+  "#151720",
+  "#0f1017",
+];
+
 export const theme = createTheme({
   primaryColor: "studio",
   primaryShade: { light: 7, dark: 6 },
-  colors: { studio },
+  colors: { studio, dark },
   fontFamily:
     'Inter, "Segoe UI", system-ui, -apple-system, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", sans-serif',
   defaultRadius: "md",

@@ -15,7 +15,12 @@ for (const language of ["zh-CN", "en"] as const) {
       test.setTimeout(300_000);
       await useLanguage(page, language);
       await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-      const shot = (name: string) => page.screenshot({ path: path.join(folder, `${name}.${language}.${scheme}.png`), fullPage: true });
+      const shot = async (name: string) => {
+        await page.setViewportSize({ width: 1280, height: 800 });
+        const height = await page.evaluate(() => document.documentElement.scrollHeight);
+        await page.setViewportSize({ width: 1280, height: Math.max(800, height) });
+        await page.screenshot({ path: path.join(folder, `${name}.${language}.${scheme}.png`) });
+      };
       await page.goto(studio.url);
       await expect(page.locator("h1")).toBeVisible();
       await shot("login");

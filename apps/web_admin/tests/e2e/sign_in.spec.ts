@@ -29,3 +29,12 @@ test("a stale token in the address leads to the form", async ({ page, studio }) 
   await page.goto(`${studio.url}/#token=stale`);
   await expect(page.getByRole("button", { name: "Sign in" })).toBeVisible();
 });
+
+test("a link with the token works in a tab that shows the form", async ({ page, studio }) => {
+  await useLanguage(page, "en");
+  await page.goto(studio.url);
+  await expect(page.getByRole("button", { name: "Sign in" })).toBeVisible();
+  await page.goto(`${studio.url}/#token=${TOKEN}`);
+  await expect(page.getByRole("link", { name: "Make my digital human" })).toBeVisible();
+  expect(page.url()).not.toContain(TOKEN);
+});

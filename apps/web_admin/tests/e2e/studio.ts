@@ -86,7 +86,7 @@ export async function useLanguage(page: Page, language: "zh-CN" | "en"): Promise
 /** Opens a page of the studio, signed in by the address as the start script does. */
 export async function open(page: Page, studio: Studio, route = "/"): Promise<void> {
   await page.goto(`${studio.url}/#token=${TOKEN}`);
-  await expect(page.locator("main")).toBeVisible();
+  await expect(page.locator("#main")).toBeVisible();
   if (route !== "/") await page.goto(`${studio.url}/#${route}`);
 }
 

@@ -25,8 +25,12 @@ function CheckRow({ check }: { check: Check }) {
         </Text>
         <Text size="sm" c="dimmed">
           {bilingual(check.message)}
-          {check.state !== "ok" && ` ${bilingual(check.remedy)}`}
         </Text>
+        {check.state !== "ok" && (
+          <Text size="sm" c="dimmed">
+            {bilingual(check.remedy)}
+          </Text>
+        )}
       </div>
     </Group>
   );

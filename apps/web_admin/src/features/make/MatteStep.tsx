@@ -36,7 +36,7 @@ export function MatteStep({ take, onNext }: { take: Take; onNext: () => void }) 
   const [layer, setLayer] = useState<Layer>("keyed");
   const [colour, setColour] = useState("");
   return (
-    <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
+    <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg" style={{ alignItems: "start" }}>
       <div className={colour === "" ? "checker picture" : "picture"} style={{ backgroundColor: colour, overflow: "hidden" }}>
         <img className="picture" src={pictureOf(take, settled, layer)} alt={t("matte.alt", { layer: t(`layer.${layer}`) })} data-matte={layer} />
       </div>

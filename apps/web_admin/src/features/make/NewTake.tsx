@@ -40,7 +40,7 @@ export function NewTake() {
   return (
     <>
       <PageHead title={t("make.title")} lead={t("make.lead")} />
-      <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
+      <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg" style={{ alignItems: "start" }}>
         <ConsentPanel form={form} statement={statement} onChange={change} />
         <Stack gap="lg">
           <Stack className="panel" gap="md" component="section">

@@ -48,7 +48,7 @@ interface ResultProps {
 function Result({ take, avatar, modelId, onAgain }: ResultProps) {
   const { t } = useTranslation();
   return (
-    <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
+    <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg" style={{ alignItems: "start" }}>
       <Stack className="panel">
         <Title order={2} size="h5">
           {t("result.real")}
