@@ -57,7 +57,7 @@ def build(settings: Settings) -> Container:
     present = Present(PREFIX, signer, tools)
     hub = EventHub(tools.database, present.event)
     uploads = Uploads(tools.files)
-    voices = Voices(tools)
+    voices = Voices(tools, uploads)
     avatars = Avatars(tools)
     dispatcher = LocalDispatcher(settings, tools.jobs)
     live = Live(tools, avatars, voices, uploads, hub.publish_threadsafe)

@@ -49,7 +49,7 @@ class TrainAvatar:
             number = next_version(session, wanted["avatar_id"])
         version = registration.Version(
             model_id=registration.id_for(job, "model"),
-            avatar_id=wanted["avatar_id"],
+            owner_id=wanted["avatar_id"],
             name=wanted["name"],
             version=number,
             making=making,
@@ -69,9 +69,9 @@ class TrainAvatar:
         reasons = registration.shortcomings(manifest.metrics, self._tools.settings.minimum_metrics)
         for reason in reasons:
             progress.log(f"In review: {reason}")
-        thumbnail(files.take(take_row.id), files.avatar(version.avatar_id) / "thumbnail.jpg")
+        thumbnail(files.take(take_row.id), files.avatar(version.owner_id) / "thumbnail.jpg")
         result: dict[str, Any] = {
-            "avatar_id": version.avatar_id,
+            "avatar_id": version.owner_id,
             "model_id": version.model_id,
             "version": number,
             "metrics": dict(manifest.metrics),
@@ -142,7 +142,7 @@ class ImportAvatar:
             number = next_version(session, avatar_id)
         version = registration.Version(
             model_id=registration.id_for(job, "model"),
-            avatar_id=avatar_id,
+            owner_id=avatar_id,
             name=wanted.get("name") or manifest.name,
             version=number,
             making=making,
@@ -173,8 +173,8 @@ class ImportAvatar:
         return commit
 
 
-class ExportAvatar:
-    """``avatars:export {avatar_id, model_id}`` -> file, avatar_id, model_id."""
+class ExportVersion:
+    """``avatars:export`` and ``voices:export`` ``{model_id}`` -> file, model_id, and avatar_id or voice_id."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -195,9 +195,9 @@ class ExportAvatar:
             raise ConflictError("The version's files are gone.", "Train it again.")
         self._tools.files.need_room(sum(f.stat().st_size for f in source.rglob("*") if f.is_file()), 0)
         progress.stage("pack")
-        plain = re.sub(r"[^0-9A-Za-z\u4e00-\u9fff_-]+", "-", model.name).strip("-") or "avatar"
+        plain = re.sub(r"[^0-9A-Za-z\u4e00-\u9fff_-]+", "-", model.name).strip("-") or model.kind
         target = pack(source, folder / f"{plain[:60]}-{model.version}.zip")
-        return Done({"file": target.name, "avatar_id": model.owner_id, "model_id": model.id})
+        return Done({"file": target.name, f"{model.kind}_id": model.owner_id, "model_id": model.id})
 
     def failed(self, job: JobRow) -> Callable[[Session], None] | None:
         """Take away what was packed."""

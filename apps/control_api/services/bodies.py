@@ -18,7 +18,10 @@ KINDS: dict[str, str] = {
     "takes:prepare": "apps.control_api.services.take_jobs:PrepareTake",
     "avatars:train": "apps.control_api.services.avatar_jobs:TrainAvatar",
     "avatars:import": "apps.control_api.services.avatar_jobs:ImportAvatar",
-    "avatars:export": "apps.control_api.services.avatar_jobs:ExportAvatar",
+    "avatars:export": "apps.control_api.services.avatar_jobs:ExportVersion",
+    "voices:train": "apps.control_api.services.voice_jobs:TrainVoice",
+    "voices:import": "apps.control_api.services.voice_jobs:ImportVoice",
+    "voices:export": "apps.control_api.services.avatar_jobs:ExportVersion",
     "inference:video": "apps.control_api.services.video_jobs:RenderVideo",
 }
 

@@ -19,7 +19,7 @@ from apps.control_api.services.uploads import Uploads
 from apps.control_api.services.voices import Voices
 from apps.control_api.settings import Settings
 from apps.control_api.storage.clock import now
-from apps.control_api.storage.tables import MessageRow, StateRow
+from apps.control_api.storage.tables import MessageRow, StateRow, VoiceRow
 from lipsync.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, TooManyError
 
 _log = log.get(__name__)
@@ -189,7 +189,8 @@ class Live:
     def _spec(self, folder: Path, voice: Any, wanted: dict[str, Any]) -> Any:
         return session_spec(
             folder,
-            self._voices.spoken(voice),
+            self._voices,
+            voice,
             wanted,
             self._uploads,
             settings=self._tools.settings,
@@ -213,7 +214,8 @@ class Live:
 
 def session_spec(
     folder: Path,
-    voice: Any,
+    voices: Voices,
+    voice: VoiceRow,
     wanted: dict[str, Any],
     uploads: Uploads,
     *,
@@ -224,7 +226,8 @@ def session_spec(
 
     Args:
         folder: The avatar's bundle.
-        voice: A ``speech.tts.base.Voice``.
+        voices: The voices, for how this one is spoken.
+        voice: The voice.
         wanted: background, mark, and for live sessions reply and video_bitrate, as the wire types give them.
         uploads: Where an uploaded background is found.
         settings: The studio's, for the settings of services and for STUN and TURN.
@@ -247,8 +250,8 @@ def session_spec(
     return SessionSpec(
         avatar=folder,
         id=id_ or str(uuid4()),
-        voice=voice,
-        voice_settings=settings.voice_services.get(voice.backend, {}),
+        voice=voices.spoken(voice),
+        voice_settings=voices.backend_settings(voice),
         reply=ReplySpec(backend, {**settings.replies.get(backend, {}), **named}, reply.get("system_prompt", "")),
         background=Background(behind["kind"], behind["colour"], path),
         mark=MarkSpec(**wanted["mark"]) if wanted.get("mark") else None,

@@ -14,15 +14,15 @@ from apps.control_api.services.events import emit
 from apps.control_api.services.models import make_live
 from apps.control_api.services.tools import Tools
 from apps.control_api.storage.clock import now
-from apps.control_api.storage.tables import AvatarRow, JobRow, ModelRow
+from apps.control_api.storage.tables import AvatarRow, JobRow, ModelRow, VoiceRow
 
 
 @dataclass(frozen=True)
 class Version:
-    """A bundle about to become a version of an avatar."""
+    """A bundle about to become a version of an avatar or a voice."""
 
     model_id: str
-    avatar_id: str
+    owner_id: str
     name: str
     version: str
     making: Path
@@ -30,6 +30,7 @@ class Version:
     take_ids: tuple[str, ...] = ()
     consent_id: str | None = None
     parent_id: str | None = None
+    kind: str = "avatar"
 
 
 def id_for(job: JobRow, what: str) -> str:
@@ -37,9 +38,9 @@ def id_for(job: JobRow, what: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"livetalking-studio/jobs/{job.id}/{what}"))
 
 
-def making_folder(tools: Tools, avatar_id: str, job: JobRow) -> Path:
+def making_folder(tools: Tools, owner_id: str, job: JobRow, kind: str = "avatar") -> Path:
     """Return where a job builds a bundle before it is a version; a name of its own, so nobody takes it for one."""
-    return tools.files.version("avatar", avatar_id, f".making-{job.id}")
+    return tools.files.version(kind, owner_id, f".making-{job.id}")
 
 
 def put_in_place(version: Version) -> None:
@@ -58,8 +59,8 @@ def row_of(tools: Tools, version: Version, state: str, reasons: list[str]) -> Mo
     manifest = read_manifest(version.folder, verify=False)
     return ModelRow(
         id=version.model_id,
-        kind="avatar",
-        owner_id=version.avatar_id,
+        kind=version.kind,
+        owner_id=version.owner_id,
         name=version.name,
         version=version.version,
         engine=manifest.engine,
@@ -88,10 +89,10 @@ def enter(session: Session, tools: Tools, version: Version, reasons: list[str], 
         size: Width and height of its pictures.
     """
     put_in_place(version)
-    avatar = session.get(AvatarRow, version.avatar_id)
+    avatar = session.get(AvatarRow, version.owner_id)
     if avatar is None:
         avatar = AvatarRow(
-            id=version.avatar_id,
+            id=version.owner_id,
             name=version.name,
             state="making",
             engine="",
@@ -112,6 +113,34 @@ def enter(session: Session, tools: Tools, version: Version, reasons: list[str], 
     avatar.updated_at = now()
     emit(session, "system", {"name": "avatar_changed", "data": {"avatar_id": avatar.id}})
     return row.state
+
+
+def enter_voice(session: Session, tools: Tools, version: Version, backend: str, params: dict[str, Any]) -> None:
+    """Enter a trained or imported version of a voice and make it live.
+
+    Args:
+        session: The transaction that ends the job.
+        tools: The studio's tools.
+        version: Its bundle lies in ``making`` and is put in place here.
+        backend: The back-end that speaks it.
+        params: Settings a new voice begins with.
+    """
+    put_in_place(version)
+    voice = session.get(VoiceRow, version.owner_id) or VoiceRow(
+        id=version.owner_id,
+        name=version.name,
+        state="making",
+        backend=backend,
+        language="auto",
+        params=params,
+        take_id=version.take_ids[0] if version.take_ids else None,
+        consent_id=version.consent_id,
+    )
+    row = row_of(tools, version, "candidate", [])
+    session.add_all([voice, row])
+    session.flush()
+    make_live(session, row)
+    emit(session, "system", {"name": "voice_changed", "data": {"voice_id": voice.id}})
 
 
 def shortcomings(metrics: dict[str, Any], minimum: dict[str, float]) -> list[str]:

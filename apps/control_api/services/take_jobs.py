@@ -39,7 +39,7 @@ class PrepareTake:
         take = prepare_take(video, voice, files.take(take_id), PartProgress(progress, 0.0, _PREPARING), report)
         preview, problem = self._preview(job, row, take, PartProgress(progress, _PREPARING, 1.0))
         if preview is not None:
-            thumbnail(files.take(take_id), files.avatar(preview.avatar_id) / "thumbnail.jpg")
+            thumbnail(files.take(take_id), files.avatar(preview.owner_id) / "thumbnail.jpg")
 
         def commit(session: Session) -> None:
             done = session.get(TakeRow, take_id)
@@ -50,12 +50,12 @@ class PrepareTake:
             done.chroma_info = take.meta.get("chroma_info") or done.chroma_info
             if preview is not None:
                 self._enter_preview(session, preview, row, (take.width, take.height))
-                done.preview_avatar_id = preview.avatar_id
+                done.preview_avatar_id = preview.owner_id
             emit(session, "system", {"name": "take_changed", "data": {"take_id": take_id, "state": "prepared"}})
 
         result: dict[str, Any] = {
             "take_id": take_id,
-            "preview_avatar_id": preview.avatar_id if preview else None,
+            "preview_avatar_id": preview.owner_id if preview else None,
             "seconds": round(take.n / take.fps, 2),
         }
         if problem is not None:
@@ -103,7 +103,7 @@ class PrepareTake:
         update_manifest(folder, name=row.name, version="preview", takes=(row.id,), consent_id=row.consent_id)
         version = registration.Version(
             model_id=registration.id_for(job, "preview-model"),
-            avatar_id=avatar_id,
+            owner_id=avatar_id,
             name=row.name,
             version="preview",
             making=folder,
@@ -118,7 +118,7 @@ class PrepareTake:
     ) -> None:
         model = registration.row_of(self._tools, version, "ready", [])
         avatar = AvatarRow(
-            id=version.avatar_id,
+            id=version.owner_id,
             name=take.name,
             state="preview",
             engine=model.engine,

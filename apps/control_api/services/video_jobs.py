@@ -32,9 +32,9 @@ class RenderVideo:
 
         wanted = job.request
         avatar, bundle = Avatars(self._tools).usable(wanted["avatar_id"], "live")
-        voices = Voices(self._tools)
-        voice = voices.spoken(voices.usable(wanted.get("voice_id"), "live"))
-        spec = session_spec(bundle, voice, wanted, self._uploads, settings=self._tools.settings)
+        voices = Voices(self._tools, self._uploads)
+        voice = voices.usable(wanted.get("voice_id"), "live")
+        spec = session_spec(bundle, voices, voice, wanted, self._uploads, settings=self._tools.settings)
         folder = self._tools.files.result(job.id)
         self._tools.files.remove(folder)
         folder.mkdir(parents=True)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from apps.control_api.services import consents
 from apps.control_api.services.events import emit
 from apps.control_api.services.paging import Slice, newest_first
 from apps.control_api.services.tools import Tools
+from apps.control_api.services.uploads import Uploads
 from apps.control_api.storage.clock import now
-from apps.control_api.storage.tables import VoiceRow
+from apps.control_api.storage.tables import JobRow, ModelRow, TakeRow, VoiceRow
+from apps.control_api.storage.tables.base import new_id
 from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
 
+_MOST_BACKENDS = 8
 _BUILTIN = (("auto", "自带双语 / Studio voice"), ("zh", "自带普通话"), ("en", "Studio English"))
 
 
@@ -30,8 +33,8 @@ def builtin_id(language: str) -> str:
 class Voices:
     """The use-cases of voices."""
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, tools: Tools, uploads: Uploads) -> None:
+        self._tools, self._uploads = tools, uploads
         self._backends: dict[str, Any] = {}
 
     def seed(self) -> None:
@@ -88,11 +91,14 @@ class Voices:
             return row
 
     def delete(self, voice_id: str) -> None:
-        """Delete a voice; those that come with the studio stay."""
+        """Delete a voice with its versions; those that come with the studio stay."""
+        if self._tools.jobs.open_for(voice_id):
+            raise ConflictError("A job is at work on this voice.", "Cancel the job first, or wait for its end.")
         with self._tools.database.write() as session:
             row = find(session, voice_id)
             if row.builtin:
                 raise ConflictError("This voice comes with the studio.", "Choose another one to delete.")
+            session.execute(sa.delete(ModelRow).where(col(ModelRow.owner_id) == voice_id))
             session.delete(row)
             emit(session, "system", {"name": "voice_deleted", "data": {"voice_id": voice_id}})
         self._tools.files.remove(self._tools.files.models / "voices" / voice_id)
@@ -107,6 +113,55 @@ class Voices:
             consents.require(session, row.consent_id, scope)
             return row
 
+    def train(self, wanted: dict[str, Any], priority: str) -> JobRow:
+        """Queue the training of a voice. ``wanted``: name, take_id, or upload_id and consent; transcript; voice_id.
+
+        A voice that is named gets a new version; else a new voice is made.
+        """
+        wanted = dict(wanted)
+        given = wanted.pop("consent", None)
+        if (wanted.get("take_id") is None) == (wanted.get("upload_id") is None):
+            raise InvalidInputError("Name a take or an upload, and not both.", "Send `take_id` or `upload_id`.")
+        with self._tools.database.write() as session:
+            if wanted.get("take_id"):
+                take = session.get(TakeRow, wanted["take_id"])
+                if take is None:
+                    raise NotFoundError("There is no such take.", "List the takes to see those there are.")
+                if take.state != "prepared":
+                    raise ConflictError(f"The take is {take.state}.", "Wait until it is prepared.")
+                consent_id: str = take.consent_id
+            elif given is None:
+                raise InvalidInputError("The person's consent is missing.", "Send `consent` with the upload.")
+            else:
+                self._uploads.finished(wanted["upload_id"])
+                consent_id = consents.add(session, given).id
+            consents.require(session, consent_id, "train")
+            if wanted.get("voice_id") and find(session, wanted["voice_id"]).builtin:
+                raise ConflictError("This voice comes with the studio.", "Train a voice of its own.")
+            voice_id = wanted.get("voice_id") or new_id()
+            request = {**wanted, "voice_id": voice_id, "consent_id": consent_id}
+            return self._tools.jobs.submit(
+                "voices:train", request, subject_id=voice_id, priority=priority, session=session
+            )
+
+    def export(self, voice_id: str) -> JobRow:
+        """Queue the packing of a trained voice's live version."""
+        with self._tools.database.write() as session:
+            row = find(session, voice_id)
+            if row.model_id is None:
+                raise ConflictError("This voice was not trained here.", "Only a trained voice can be taken along.")
+            consents.require(session, row.consent_id, "export")
+            request = {"voice_id": voice_id, "model_id": row.model_id}
+            return self._tools.jobs.submit("voices:export", request, subject_id=voice_id, session=session)
+
+    def import_(self, upload_id: str, name: str | None, consent: dict[str, Any]) -> JobRow:
+        """Queue the import of an uploaded voice; its person's consent is given anew, here."""
+        self._uploads.finished(upload_id)
+        with self._tools.database.write() as session:
+            kept = consents.add(session, consent)
+            request = {"upload_id": upload_id, "name": name or "", "voice_id": new_id(), "consent_id": kept.id}
+            return self._tools.jobs.submit("voices:import", request, session=session)
+
     async def preview(self, voice_id: str, text: str) -> AsyncIterator[bytes]:
         """Speak ``text`` and yield a WAV (16-bit mono) as it is made; the header comes with the first sound.
 
@@ -114,8 +169,8 @@ class Voices:
             StudioError: before the first byte, where the voice cannot speak at all.
         """
         row = await asyncio.to_thread(self.usable, voice_id, "live")
-        backend = await self._backend(row.backend)
-        spoken = _speak(backend, await asyncio.to_thread(self.spoken, row), text)
+        backend = await self._backend(row)
+        spoken = _speak(backend, self.spoken(row), text)
         try:
             first = await anext(spoken)
         except StopAsyncIteration:
@@ -123,13 +178,17 @@ class Voices:
         return _wav(first, spoken, backend.sample_rate)
 
     def spoken(self, row: VoiceRow) -> Any:
-        """Return the row as ``speech.tts.base.Voice``; a trained voice's folder goes along as parameter `bundle`."""
+        """Return the row as ``speech.tts.base.Voice``."""
         from speech.tts.base import Voice
 
-        params = dict(row.params)
+        return Voice(row.backend, row.voice, row.language, row.speed, dict(row.params))
+
+    def backend_settings(self, row: VoiceRow) -> dict[str, Any]:
+        """Return the settings of the row's back-end: the studio's own, and the folder of a trained voice."""
+        settings = dict(self._tools.settings.voice_services.get(row.backend, {}))
         if row.model_path:
-            params["bundle"] = str(self._folder(row.model_path))
-        return Voice(row.backend, row.voice, row.language, row.speed, params)
+            settings["bundle"] = str(self._tools.files.model_path(row.model_path))
+        return settings
 
     async def close(self) -> None:
         """Close the back-ends opened for previews."""
@@ -137,16 +196,17 @@ class Voices:
             await backend.close()
         self._backends.clear()
 
-    def _folder(self, model_path: str) -> Path:
-        return self._tools.files.model_path(model_path)
-
-    async def _backend(self, name: str) -> Any:
-        if name not in self._backends:
+    async def _backend(self, row: VoiceRow) -> Any:
+        key = f"{row.backend} {row.model_path or ''}"
+        if key not in self._backends:
             from speech.tts import registry
 
-            backend = await asyncio.to_thread(registry.create, name, self._tools.settings.voice_services.get(name))
-            self._backends.setdefault(name, backend)
-        return self._backends[name]
+            backend = await asyncio.to_thread(registry.create, row.backend, self.backend_settings(row))
+            kept = self._backends.setdefault(key, backend)
+            if len(self._backends) > _MOST_BACKENDS:
+                await self._backends.pop(next(iter(self._backends))).close()
+            return kept
+        return self._backends[key]
 
 
 def find(session: Session, voice_id: str) -> VoiceRow:

@@ -6,14 +6,16 @@ import asyncio
 import io
 import threading
 import zipfile
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from apps.control_api.services import registration
 from apps.control_api.services.voices import builtin_id
 from apps.control_api.worker.loop import Worker
-from lipsync.bundle import pack, read_manifest
+from lipsync.bundle import Manifest, pack, read_manifest, write_bundle
 from tests.apps.control_api.conftest import CONSENT, Api
 from tests.apps.control_api.test_guard import assert_error
 from tests.apps.control_api.test_takes import upload
@@ -228,3 +230,65 @@ async def test_two_hundred_listeners_hear_everything_in_order(api: Api) -> None:
     for listener in listeners:
         api.studio.hub.unsubscribe(listener)
     assert api.studio.hub.listeners == 0
+
+
+def fake_training(voice: Path, out: Path, *, name: str, progress: Any, takes: Any, consent_id: Any, **_: Any) -> Path:
+    """Stands in for the training of a voice, which has tests of its own: a bundle of one tensor."""
+    progress.update(0.5)
+    manifest = Manifest(
+        name, "1", "voice", "filtered-base", 16_000, (25,), "mel-cepstrum", {"similarity": 0.9}, {}, takes, consent_id
+    )
+    return write_bundle(out, manifest, {"heard": np.frombuffer(voice.read_bytes(), np.uint8)})
+
+
+async def test_a_voice_is_trained_versioned_and_packed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speech.clone.training.train_voice", fake_training)
+
+    async def train(**more: Any) -> dict[str, Any]:
+        wanted = {"name": "Ada", "upload_id": await upload(api, b"RIFFsound", "v.wav"), "consent": CONSENT, **more}
+        answer = await api.client.post("/voices:train", json=wanted)
+        assert answer.status_code == 202, answer.text
+        await work(api)
+        job: dict[str, Any] = (await api.client.get(f"/jobs/{answer.json()['id']}")).json()
+        assert job["state"] == "succeeded", job["error"]
+        return job["result"]  # type: ignore[no-any-return]
+
+    first = await train()
+    voice = (await api.client.get(f"/voices/{first['voice_id']}")).json()
+    assert (voice["state"], voice["backend"], voice["model_version"]) == ("ready", "clone", "1")
+    assert voice["metrics"] == {"similarity": 0.9} and voice["model_path"] == f"voices/{voice['id']}/1"
+    row = api.studio.voices.get(voice["id"])
+    assert api.studio.voices.backend_settings(row) == {
+        "bundle": str(api.studio.tools.files.models / voice["model_path"])
+    }
+    second = await train(voice_id=voice["id"])
+    assert second["voice_id"] == voice["id"] and second["version"] == "2"
+    assert (await api.client.post(f"/models/{second['model_id']}:rollback")).json()["id"] == first["model_id"]
+    job = (await api.client.post("/voices:export", json={"voice_id": voice["id"]})).json()
+    await work(api)
+    job = (await api.client.get(f"/jobs/{job['id']}")).json()
+    packed = (await api.client.get(f"/jobs/{job['id']}/file")).content
+    assert "manifest.json" in zipfile.ZipFile(io.BytesIO(packed)).namelist()
+    # What is brought in is read as a voice first: this one holds none of a voice's tensors.
+    wanted = {"upload_id": await upload(api, packed, "v.zip"), "consent": CONSENT}
+    job = (await api.client.post("/voices:import", json=wanted)).json()
+    await work(api)
+    assert (await api.client.get(f"/jobs/{job['id']}")).json()["error"]["code"] == "bad_bundle"
+    assert (await api.client.delete(f"/voices/{voice['id']}")).status_code == 204
+    assert not [p for p in (api.studio.tools.files.models / "voices").rglob("*") if p.is_file()]
+
+
+async def test_a_voice_wants_one_source_and_a_consent(api: Api) -> None:
+    upload_id = await upload(api, b"RIFF", "v.wav")
+    for wanted, status in (
+        ({}, 422),
+        ({"upload_id": upload_id}, 422),
+        ({"upload_id": upload_id, "take_id": "x", "consent": CONSENT}, 422),
+        ({"take_id": "x"}, 404),
+        ({"upload_id": upload_id, "consent": {**CONSENT, "scope": ["live"]}}, 403),
+        ({"upload_id": upload_id, "consent": CONSENT, "voice_id": builtin_id("en")}, 409),
+    ):
+        answer = await api.client.post("/voices:train", json={"name": "Ada", **wanted})
+        assert answer.status_code == status, (wanted, answer.text)
+    assert_error(await api.client.post("/voices:export", json={"voice_id": builtin_id("en")}), 409, "conflict")
+    assert (await api.client.get("/jobs")).json()["items"] == []

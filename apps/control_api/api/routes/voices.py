@@ -9,13 +9,23 @@ from fastapi.responses import StreamingResponse
 
 from apps.control_api.api.deps import Cursor, Limit, Studio, note_object
 from apps.control_api.api.security import client_of
-from apps.control_api.api.wire.avatars import Voice, VoiceCreate, VoicePage, VoicePreview, VoiceUpdate
+from apps.control_api.api.wire.avatars import (
+    Voice,
+    VoiceCreate,
+    VoiceExport,
+    VoiceImport,
+    VoicePage,
+    VoicePreview,
+    VoiceTrain,
+    VoiceUpdate,
+)
+from apps.control_api.api.wire.jobs import Job
 from lipsync.errors import TooManyError
 
-router = APIRouter(prefix="/voices", tags=["voices"])
+router = APIRouter(tags=["voices"])
 
 
-@router.get("")
+@router.get("/voices")
 def list_voices(
     studio: Studio,
     limit: Limit = 50,
@@ -27,7 +37,7 @@ def list_voices(
     return VoicePage(items=[studio.present.voice(row) for row in part.items], next_cursor=part.next_cursor)
 
 
-@router.post("", status_code=201)
+@router.post("/voices", status_code=201)
 def create_voice(wanted: VoiceCreate, request: Request, studio: Studio) -> Voice:
     """Set up a voice of a back-end."""
     row = studio.voices.create(wanted.model_dump())
@@ -35,27 +45,52 @@ def create_voice(wanted: VoiceCreate, request: Request, studio: Studio) -> Voice
     return studio.present.voice(row)
 
 
-@router.get("/{voice_id}")
+@router.get("/voices/{voice_id}")
 def get_voice(voice_id: str, studio: Studio) -> Voice:
     """One voice."""
     return studio.present.voice(studio.voices.get(voice_id))
 
 
-@router.patch("/{voice_id}")
+@router.patch("/voices/{voice_id}")
 def update_voice(voice_id: str, wanted: VoiceUpdate, studio: Studio) -> Voice:
     """Change a voice's name, speed or settings."""
     return studio.present.voice(studio.voices.update(voice_id, wanted.model_dump(exclude_none=True)))
 
 
-@router.delete("/{voice_id}", status_code=204)
+@router.delete("/voices/{voice_id}", status_code=204)
 def delete_voice(voice_id: str, studio: Studio) -> None:
     """Delete a voice; those that come with the studio stay."""
     studio.voices.delete(voice_id)
 
 
-@router.post("/{voice_id}:preview", response_class=StreamingResponse, responses={200: {"content": {"audio/wav": {}}}})
+@router.post(
+    "/voices/{voice_id}:preview", response_class=StreamingResponse, responses={200: {"content": {"audio/wav": {}}}}
+)
 async def preview_voice(voice_id: str, wanted: VoicePreview, request: Request, studio: Studio) -> StreamingResponse:
     """Hear a sentence: a WAV (16-bit mono), streamed as it is made."""
     if not studio.previews.allow(client_of(request.scope)):
         raise TooManyError("Too many previews.", "Wait a moment.")
     return StreamingResponse(await studio.voices.preview(voice_id, wanted.text), media_type="audio/wav")
+
+
+@router.post("/voices:train", status_code=202)
+def train_voice(wanted: VoiceTrain, request: Request, studio: Studio) -> Job:
+    """Train a person's voice; the job's result has voice_id and model_id."""
+    job = studio.voices.train(wanted.model_dump(exclude={"priority"}), wanted.priority)
+    note_object(request, job.subject_id or "")
+    return studio.present.job(job)
+
+
+@router.post("/voices:export", status_code=202)
+def export_voice(wanted: VoiceExport, request: Request, studio: Studio) -> Job:
+    """Pack a trained voice into one file; the job's file_url serves it."""
+    note_object(request, wanted.voice_id)
+    return studio.present.job(studio.voices.export(wanted.voice_id))
+
+
+@router.post("/voices:import", status_code=202)
+def import_voice(wanted: VoiceImport, request: Request, studio: Studio) -> Job:
+    """Import an uploaded voice file; the job's result has voice_id and model_id."""
+    job = studio.voices.import_(wanted.upload_id, wanted.name, wanted.consent.model_dump())
+    note_object(request, job.request["voice_id"])
+    return studio.present.job(job)

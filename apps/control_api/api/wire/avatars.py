@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from apps.control_api.api.wire.base import Command, Identifier, Name, Page, ShortText, Timestamp, Wire
+from apps.control_api.api.wire.base import Command, Identifier, Name, Page, ShortText, Text, Timestamp, Wire
 from apps.control_api.api.wire.jobs import Priority
 from apps.control_api.api.wire.takes import ConsentCreate
 
@@ -93,6 +93,33 @@ class VoiceUpdate(Command):
     name: Name | None = None
     speed: Speed | None = None
     params: dict[str, Any] | None = None
+
+
+class VoiceTrain(Command):
+    """Train a person's voice from a prepared take, or from an uploaded recording with a consent of its own."""
+
+    name: Name
+    take_id: Identifier | None = None
+    upload_id: Identifier | None = None
+    consent: ConsentCreate | None = None
+    transcript: Annotated[Text | None, Field(description="What is said in it, if known.")] = None
+    recorded_language: Literal["en", "zh"] = "en"
+    voice_id: Annotated[Identifier | None, Field(description="Make a new version of this voice.")] = None
+    priority: Priority = "normal"
+
+
+class VoiceExport(Command):
+    """Pack a trained voice into one file."""
+
+    voice_id: Identifier
+
+
+class VoiceImport(Command):
+    """Bring in a voice file that was uploaded before; its person's consent is given anew."""
+
+    upload_id: Identifier
+    consent: ConsentCreate
+    name: Name | None = None
 
 
 class VoicePreview(Command):
