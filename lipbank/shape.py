@@ -53,8 +53,11 @@ class ShapeModel:
     _NAMES = (
         "meta",
         "voice_mean",
+        "share",
         "ridge_matrix",
         "ridge_offset",
+        "foreign_matrix",
+        "foreign_offset",
         "centre",
         "scale",
         "gain",
@@ -68,14 +71,14 @@ class ShapeModel:
         if missing:
             raise BundleError(f"The shape model lacks {', '.join(missing)}.", "Train the avatar again.")
         self._tensors = {name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}
-        if not all(np.isfinite(v).all() for v in self._tensors.values()) or self._tensors["meta"].shape != (6,):
+        if not all(np.isfinite(v).all() for v in self._tensors.values()) or self._tensors["meta"].shape != (5,):
             raise BundleError("The shape model is damaged.", "Train the avatar again.")
-        version, reach, shift, nets, share, level = (float(v) for v in self._tensors["meta"])
+        version, reach, shift, nets, level = (float(v) for v in self._tensors["meta"])
         if version != _VERSION:
             raise BundleError(
                 f"The shape model is of version {version:g}, not {_VERSION:g}.", "Train the avatar again."
             )
-        self._reach, self._shift, self._share = int(reach), int(shift), share if nets else 0.0
+        self._reach, self._shift, self._share = int(reach), int(shift), self._tensors["share"]
         self._stats = VoiceStats(self._tensors["voice_mean"], level)
         self._nets = [
             {name.split(".", 1)[1]: v for name, v in self._tensors.items() if name.startswith(f"net{i}.")}
@@ -86,7 +89,8 @@ class ShapeModel:
         self._states = {n.split(".", 1)[1]: v for n, v in self._tensors.items() if n.startswith("states.")} or None
         self._taps = tap_matrix(self._reach)
         bands = BANDS + (COMPONENTS if self._states else 0)
-        if self._tensors["ridge_matrix"].shape != (len(self._taps) * bands, DIMENSIONS):
+        shape = (len(self._taps) * bands, DIMENSIONS)
+        if any(self._tensors[name].shape != shape for name in ("ridge_matrix", "foreign_matrix")):
             raise BundleError("The shape model is damaged.", "Train the avatar again.")
 
     @classmethod
@@ -211,6 +215,7 @@ class ShapeStream:
             net.reset()
         self._heard = np.tile(self._ear.pad, (PAST, 1))
         self._active = np.full(PAST, LOW, np.float32)
+        self._foreign = np.zeros(PAST, np.float32)
         self._answers = [np.empty((0, DIMENSIONS), np.float32) for _ in self._nets]
         self._skip = self._model._shift
         self._gate = 0.0
@@ -232,10 +237,12 @@ class ShapeStream:
         return rest
 
     def _advance(self, pcm: NDArray[np.float32]) -> Coef:
-        features, active = self._ear.push(pcm)
+        heard = self._ear.push(pcm)
+        features = heard.features
         if len(features):
             self._heard = np.concatenate([self._heard, features])
-            self._active = np.concatenate([self._active, active])
+            self._active = np.concatenate([self._active, heard.activity])
+            self._foreign = np.concatenate([self._foreign, heard.foreign])
             for i, net in enumerate(self._nets):
                 self._answers[i] = np.concatenate([self._answers[i], net.push(features[:, :BANDS])[:, :DIMENSIONS]])
         if self._skip and self._nets and len(self._answers[0]):
@@ -256,7 +263,12 @@ class ShapeStream:
         stop = (count - 1) * PER_PICTURE + span
         view = np.lib.stride_tricks.sliding_window_view(self._heard[:stop], span, axis=0)[::PER_PICTURE]
         pooled = (model._taps @ view.transpose(0, 2, 1)).reshape(count, -1)
-        scaled = pooled @ model._tensors["ridge_matrix"] + model._tensors["ridge_offset"]
+        own = model._tensors
+        scaled = pooled @ own["ridge_matrix"] + own["ridge_offset"]
+        foreign = self._foreign[: count * PER_PICTURE : PER_PICTURE, None]
+        if foreign.any():
+            other = pooled @ own["foreign_matrix"] + own["foreign_offset"]
+            scaled = scaled + foreign * (other - scaled)
         if self._nets:
             heard = np.mean([a[: 2 * count : 2] for a in self._answers], axis=0)
             scaled = model._share * heard + (1 - model._share) * scaled
@@ -272,6 +284,7 @@ class ShapeStream:
                 mouths[i] = model.rest + self._gate * (mouths[i] - model.rest)
         self._heard = self._heard[count * PER_PICTURE :]
         self._active = self._active[count * PER_PICTURE :]
+        self._foreign = self._foreign[count * PER_PICTURE :]
         return mouths
 
 

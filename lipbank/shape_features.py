@@ -8,7 +8,7 @@ voices. The running mean looks only back, so a stream and a file give the same f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,8 @@ ACTIVE_UNDER_LEVEL = 4.0
 """A frame is speech if its mean log-energy is within this (natural log of power) of the voice's level."""
 _LEVEL_RISE, _LEVEL_FALL = 0.3, 0.005
 _LEVEL_REACH, _LEVEL_RANGE = 7.0, 5.0
-_PRIOR_FRAMES = 300.0
+_PRIOR_FRAMES = 150.0
+_OWN, _FOREIGN = 0.35, 0.65  # distance of the running mean from the take's; its own voice stays under 0.45
 _MEMORY_FRAMES = 2000.0
 
 
@@ -58,6 +59,23 @@ def normalise(mel: NDArray[np.float32], stats: VoiceStats) -> Features:
     return np.clip((mel - stats.mean) / SCALE, LOW, HIGH).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What m frames of sound are.
+
+    Attributes:
+        features: float32 (m, 40), or (m, 88) with states.
+        activity: (m,), how far the frame's energy stands above (negative: below) the voice's level, in feature units.
+        gain: (m,), energy of the take's voice over this one's.
+        foreign: (m,), 0 for the take's own voice to 1 for another voice, or noise, by its running mean spectrum.
+    """
+
+    features: Features
+    activity: NDArray[np.float32]
+    gain: NDArray[np.float32]
+    foreign: NDArray[np.float32]
+
+
 class FeatureStream:
     """Features and speech activity of one sound that arrives in pieces.
 
@@ -77,18 +95,17 @@ class FeatureStream:
         self._level = self._stats.level
         self._weight = _PRIOR_FRAMES
 
-    def push(self, pcm: NDArray[np.float32]) -> tuple[Features, NDArray[np.float32], NDArray[np.float32]]:
-        """Take sound; return what became certain about m frames.
+    def get_used_to(self, voice: VoiceStats) -> None:
+        """Begin with this voice's ordinary spectrum instead of the take's."""
+        self._mean = voice.mean.astype(np.float64)
+        self._level = voice.level
 
-        Returns:
-            Features (m, 40); activity (m,): how far the frame's energy stands above (negative: below) the voice's
-            level, in feature units; gain (m,): energy of the take's voice over this one's.
-        """
+    def push(self, pcm: NDArray[np.float32]) -> Heard:
+        """Take sound; return what became certain."""
         mel = self._mel.push(pcm)
         features = np.empty_like(mel)
         energy = mel.mean(1)
-        activity, gain = np.empty(len(mel), np.float32), np.empty(len(mel), np.float32)
-        own = float(self._stats.mean.mean())
+        activity, gain, foreign = (np.empty(len(mel), np.float32) for _ in range(3))
         for i, frame in enumerate(mel):
             loud = float(energy[i])
             if loud > self._level:
@@ -100,8 +117,10 @@ class FeatureStream:
                 self._mean += (frame - self._mean) / self._weight
             features[i] = (frame - self._mean) / SCALE
             activity[i] = (loud - self._level) / SCALE
-            gain[i] = np.exp(np.clip(own - self._mean.mean(), -6, 6))
-        return np.clip(features, LOW, HIGH), activity, gain
+            apart = self._stats.mean - self._mean
+            gain[i] = np.exp(np.clip(apart.mean(), -6, 6))
+            foreign[i] = np.clip((apart.std() - _OWN) / (_FOREIGN - _OWN), 0, 1)
+        return Heard(np.clip(features, LOW, HIGH), activity, gain, foreign)
 
 
 class EarStream:
@@ -117,18 +136,23 @@ class EarStream:
         self._states = StateStream(states) if states else None
         self.pad = silence(self._states is not None)
 
+    def get_used_to(self, voice: VoiceStats) -> None:
+        """Begin with this voice's ordinary spectrum instead of the take's."""
+        self._features.get_used_to(voice)
+
     def reset(self) -> None:
         """Forget the sound so far."""
         self._features.reset()
         if self._states is not None:
             self._states.reset()
 
-    def push(self, pcm: NDArray[np.float32]) -> tuple[Features, NDArray[np.float32]]:
-        """Take sound; return what is heard, (m, 40) or (m, 88), and activity (m,) of the frames that became certain."""
-        features, activity, gain = self._features.push(pcm)
-        if self._states is not None:
-            features = np.concatenate([features, self._states.push(pcm, gain)], axis=1)
-        return features, activity
+    def push(self, pcm: NDArray[np.float32]) -> Heard:
+        """Take sound; return what became certain."""
+        heard = self._features.push(pcm)
+        if self._states is None:
+            return heard
+        states = self._states.push(pcm, heard.gain)
+        return replace(heard, features=np.concatenate([heard.features, states], axis=1))
 
 
 def silence(states: bool) -> Features:

@@ -7,6 +7,7 @@ against the linear listener. Together they have seen everything.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,12 @@ from torch import nn
 
 from lipbank.encoder_training import bend_bands
 from lipbank.mouth_space import COMPONENTS, DIMENSIONS, GAP, WIDTH
-from lipbank.shape_features import normalise, voice_stats
+from lipbank.shape_features import VoiceStats, normalise, voice_stats
 from lipbank.shape_network import Listener
 from lipbank.shape_ridge import RidgeFit, windows
 from lipbank.shape_stream import AHEAD
-from lipbank.shape_training import Prepared
-from lipsync.audio.mel import BANDS
+from lipbank.shape_training import SEMITONES, Prepared, pitched
+from lipsync.audio.mel import BANDS, log_mel
 from lipsync.progress import Progress
 
 ENCODER = Path(__file__).with_name("encoder") / "encoder.safetensors"
@@ -74,6 +75,7 @@ class Recipe:
     tempo: float = 0.0
     closure: float = 0.0
     smooth: float = 0.0
+    pitched: float = 0.4
 
 
 @dataclass
@@ -90,16 +92,20 @@ class Nets:
     shift: int
     guesses: NDArray[np.float64]
 
-    def share(self, other: NDArray[np.float64], data: Prepared) -> float:
-        """The networks' share in the average with ``other`` that errs least."""
+    def share(self, other: NDArray[np.float64], data: Prepared) -> NDArray[np.float64]:
+        """The networks' share (12,) in the average with ``other`` that correlates best, for each of the 12 numbers."""
         known = np.isfinite(self.guesses).all(1) & np.isfinite(other).all(1)
         if not known.any():
-            return 0.5
+            return np.full(DIMENSIONS, 0.5)
         mine, theirs, wanted = self.guesses[known], other[known], data.outputs[known]
-        weight = output_weights()
-        tries = np.linspace(0, 1, 21)
-        errors = [(((s * mine + (1 - s) * theirs - wanted) ** 2) * weight).mean() for s in tries]
-        return float(tries[int(np.argmin(errors))])
+        wanted = wanted - wanted.mean(0)
+        tries = np.linspace(0.2, 0.8, 13)  # both listeners always have a say: one block is a small sample
+        scores = []
+        for share in tries:
+            given = share * mine + (1 - share) * theirs
+            given = given - given.mean(0)
+            scores.append((given * wanted).sum(0) / np.sqrt((given**2).sum(0) + 1e-9))
+        return tries[np.argmax(scores, axis=0)]
 
 
 def output_weights() -> NDArray[np.float32]:
@@ -140,13 +146,55 @@ def find_shift(data: Prepared, reach: int) -> int:
     return int(np.argmin(scores))
 
 
+@dataclass(frozen=True)
+class Voice:
+    """One take's training sound as one voice says it.
+
+    Attributes:
+        mel: float32 (4 n, 40).
+        stats: The voice's ordinary spectrum.
+        active: A sample of frames with speech, to measure what noise does to that spectrum.
+    """
+
+    mel: NDArray[np.float32]
+    stats: VoiceStats
+    active: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, mel: NDArray[np.float32], stats: VoiceStats) -> Voice:
+        """A voice from its frames."""
+        energy = mel.mean(1)
+        return cls(mel, stats, mel[energy > np.percentile(energy, 40)][::25])
+
+
+def voices_of(data: Prepared, semitones: Sequence[float]) -> list[list[Voice]]:
+    """For each take its own voice, then that voice higher and lower (formants move along: another throat)."""
+    out = []
+    for material in data.materials:
+        voices = [Voice.of(material.mel, data.stats)]
+        for step in semitones:
+            mel = log_mel(pitched(material.pcm, step))[: len(material.mel)]
+            voices.append(Voice.of(mel, voice_stats(mel)))
+        out.append(voices)
+    return out
+
+
 class _Crops:
     """Draws training crops: sound varied, targets moved by the shift, pictures of the block left out never drawn."""
 
-    def __init__(self, data: Prepared, left_out: NDArray[np.intp], shift: int, recipe: Recipe, seed: int) -> None:
+    def __init__(
+        self,
+        data: Prepared,
+        voices: Sequence[Sequence[Voice]],
+        left_out: NDArray[np.intp],
+        *,
+        shift: int,
+        recipe: Recipe,
+        seed: int,
+    ) -> None:
         self._rng = np.random.default_rng(seed)
         self._recipe = recipe
-        self._runs: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]] = []
+        self._runs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         barred = np.zeros(len(data.outputs), bool)
         if len(left_out):
             barred[max(0, left_out[0] - _GUARD) : left_out[-1] + _GUARD + 1] = True
@@ -163,36 +211,35 @@ class _Crops:
             valid = np.zeros(len(scaled), bool)
             valid[index[use]] = True
             mask = valid[np.round(picture).astype(int)]
-            self._runs.append((material.mel, target.astype(np.float32), mask.astype(np.float32)))
+            self._runs.append((target.astype(np.float32), mask.astype(np.float32)))
             at += len(index)
-        self._stats = data.stats
-        self._active = [self._loud(mel) for mel, _, _ in self._runs]
+        self._voices = voices
         self._starts = [
             (run, start)
-            for run, (_, _, mask) in enumerate(self._runs)
+            for run, (_, mask) in enumerate(self._runs)
             for start in range(0, max(1, len(mask) - recipe.crop // 2), 5)
             if mask[start + _WARM : start + recipe.crop].sum() >= 0.6 * (recipe.crop - _WARM)
         ]
 
-    @staticmethod
-    def _loud(mel: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A sample of frames with speech, to measure what noise does to the voice's mean."""
-        energy = mel.mean(1)
-        return mel[energy > np.percentile(energy, 40)][::25]
-
     def _sound(self, run: int, start: int, tempo: float) -> NDArray[np.float32]:
         rng, recipe = self._rng, self._recipe
-        mel = self._runs[run][0]
+        voices = self._voices[run]
+        voice = (
+            voices[int(rng.integers(1, len(voices)))]
+            if len(voices) > 1 and rng.random() < recipe.pitched
+            else voices[0]
+        )
+        mel, stats = voice.mel, voice.stats
         at = np.minimum(2 * start + np.arange(2 * recipe.crop) * tempo, len(mel) - 1.001)
         left = at.astype(int)
         share = (at - left).astype(np.float32)[:, None]
-        piece, stats = mel[left] * (1 - share) + mel[left + 1] * share, self._stats
+        piece = mel[left] * (1 - share) + mel[left + 1] * share
         if rng.random() < recipe.noise:
             tilt = rng.normal(0, 1.0) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.4, BANDS)
-            level = np.log(np.exp(self._active[run]).mean()) - rng.uniform(5, 30) * np.log(10) / 10 + tilt
+            level = np.log(np.exp(voice.active).mean()) - rng.uniform(5, 30) * np.log(10) / 10 + tilt
             grain = rng.gamma(4.0, 0.25, piece.shape)  # a band's energy in 25 ms of noise
             piece = np.log(np.exp(piece) + np.exp(level) * grain).astype(np.float32)
-            stats = voice_stats(np.log(np.exp(self._active[run]) + np.exp(level)).astype(np.float32))
+            stats = voice_stats(np.log(np.exp(voice.active) + np.exp(level)).astype(np.float32))
         x: NDArray[np.floating] = normalise(piece, stats)
         x = bend_bands(x, rng, 1 - recipe.bend, 1 + recipe.bend)
         x = x + rng.normal(0, 0.2) + rng.normal(0, 0.2) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.1, BANDS)
@@ -211,7 +258,7 @@ class _Crops:
             run, start = self._starts[self._rng.integers(len(self._starts))]
             tempo = 1 + self._rng.uniform(-recipe.tempo, recipe.tempo)
             x[row] = self._sound(run, start, tempo)
-            _, target, valid = self._runs[run]
+            target, valid = self._runs[run]
             at = start + np.arange(recipe.crop) * tempo
             inside = at < len(target) - 1
             inside[:_WARM] = False
@@ -229,6 +276,7 @@ _GUARD = 12
 
 def fine_tune(
     data: Prepared,
+    voices: Sequence[Sequence[Voice]],
     left_out: NDArray[np.intp],
     *,
     shift: int,
@@ -239,7 +287,7 @@ def fine_tune(
 ) -> Listener:
     """One network, ``left_out`` pictures (and their surroundings) unseen; stops early at ``deadline`` (monotonic s)."""
     torch.manual_seed(seed)
-    crops = _Crops(data, left_out, shift, recipe, seed)
+    crops = _Crops(data, voices, left_out, shift=shift, recipe=recipe, seed=seed)
     net = Listener(DIMENSIONS)
     if recipe.pretrained:
         net.load_state_dict(load_encoder(), strict=False)
@@ -311,6 +359,7 @@ def fit_nets(data: Prepared, reach: int, budget: Budget, progress: Progress, rec
     torch.set_num_threads(1)  # convolutions this small gain nothing from a second thread and starve on a busy machine
     try:
         shift = find_shift(data, reach)
+        voices = voices_of(data, SEMITONES if recipe.pitched else ())
         total = np.full(data.outputs.shape, np.nan)
         weights = []
         began = time.monotonic()
@@ -320,6 +369,7 @@ def fit_nets(data: Prepared, reach: int, budget: Budget, progress: Progress, rec
             deadline = began + limit * (i + 1) / recipe.nets
             net = fine_tune(
                 data,
+                voices,
                 left_out,
                 shift=shift,
                 recipe=recipe,

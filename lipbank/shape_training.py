@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipbank.mouth_space import GAP, WIDTH, MouthSpace
-from lipbank.shape_features import EarStream, FeatureStream, VoiceStats, voice_stats
+from lipbank.mouth_space import DIMENSIONS, GAP, WIDTH, MouthSpace
+from lipbank.shape_features import EarStream, FeatureStream, Heard, VoiceStats, voice_stats
 from lipbank.shape_ridge import PER_PICTURE, choose_strength, fit_hearings, folds, windows
 from lipbank.shape_states import StateStream, load_network, loudness_of, project_from
 from lipsync.audio.mel import BANDS, WINDOW, log_mel
-from lipsync.engine import HOP
+from lipsync.engine import HOP, SAMPLE_RATE
 from lipsync.errors import InvalidInputError
 from lipsync.progress import Progress
 
 FOLDS = 5
+SEMITONES = (-5.0, -2.5, 2.5, 5.0)
+"""How far the voice is moved to make further throats of it."""
 NOISES = (6.0, 15.0)
 """Decibels of noise under the speech in the further hearings of a take."""
 _MIN_PICTURES = 125
@@ -83,13 +85,31 @@ def noisy(pcm: NDArray[np.float32], decibels: float, seed: int) -> NDArray[np.fl
     return (pcm + noise * level / noise.std()).astype(np.float32)
 
 
+def pitched(pcm: NDArray[np.float32], semitones: float) -> NDArray[np.float32]:
+    """The same sound from a smaller or larger throat: pitch and formants moved together, times kept."""
+    import librosa
+
+    return librosa.effects.pitch_shift(pcm, sr=SAMPLE_RATE, n_steps=semitones).astype(np.float32)
+
+
 def hear(
-    pcm: NDArray[np.float32], stats: VoiceStats, states: Mapping[str, NDArray[np.floating]] | None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What is heard (4 n, 40 or 88) of n pictures' sound, and activity (4 n,), exactly as in a live stream."""
+    pcm: NDArray[np.float32], stats: VoiceStats, states: Mapping[str, NDArray[np.floating]] | None, known: bool = False
+) -> Heard:
+    """What is heard, four frames to each of n pictures' sound, exactly as in a live stream.
+
+    Args:
+        pcm: 640 n samples.
+        stats: The take's voice.
+        states: Tensors of the ``StateStream``, or None.
+        known: Hear as one who has got used to this voice, not as one who meets it.
+    """
     count = len(pcm) // HOP * PER_PICTURE
-    heard, activity = EarStream(stats, states).push(np.concatenate([pcm, np.zeros(WINDOW, np.float32)]))
-    return heard[:count], activity[:count]
+    padded = np.concatenate([pcm, np.zeros(WINDOW, np.float32)])
+    stream = EarStream(stats, states)
+    if known:
+        stream.get_used_to(voice_stats(log_mel(pcm)))
+    heard = stream.push(padded)
+    return Heard(heard.features[:count], heard.activity[:count], heard.gain[:count], heard.foreign[:count])
 
 
 @dataclass
@@ -105,6 +125,7 @@ class Prepared:
         centre: (12,), mean of the mouths over all takes.
         scale: (12,), their standard deviation.
         hearings: The pictures to learn from as heard plainly, then in noise: (pictures, d) each.
+        others: The same as heard from other throats, and in noise; empty for a preview.
         outputs: (pictures, 12) scaled mouths.
         splits: Blocked folds of those.
     """
@@ -117,6 +138,7 @@ class Prepared:
     centre: NDArray[np.float64]
     scale: NDArray[np.float64]
     hearings: list[NDArray[np.float32]]
+    others: list[NDArray[np.float32]]
     outputs: NDArray[np.float64]
     splits: list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
@@ -129,46 +151,71 @@ def _states_of(materials: Sequence[Material], stats: VoiceStats) -> dict[str, ND
     network["loudness"] = np.array([loudness_of(np.concatenate([m.pcm for m in materials]))], np.float32)
     said = []
     for material in materials:
-        gain = FeatureStream(stats).push(material.pcm)[2]
+        gain = FeatureStream(stats).push(material.pcm).gain
         said.append(StateStream(network).push(material.pcm, gain))
     return {**network, **project_from(np.concatenate(said))}
 
 
-def prepare(takes: Sequence[Any], space: MouthSpace, reach: int) -> Prepared:
-    """Features, targets and folds of takes."""
+def prepare(takes: Sequence[Any], space: MouthSpace, reach: int, *, throats: bool = False) -> Prepared:
+    """Features, targets and folds of takes; with other ``throats`` to learn from too, if wanted."""
     materials = [material_of(take, space) for take in takes]
     stats = voice_stats(np.concatenate([m.mel for m in materials]))
     states = _states_of(materials, stats)
     coef = np.concatenate([m.coef[m.index] for m in materials]).astype(np.float64)
     centre, scale = coef.mean(0), np.maximum(coef.std(0), 1e-3)
     plain = [hear(m.pcm, stats, states) for m in materials]
-    hearings = []
-    for seed, decibels in enumerate((None, *NOISES)):
-        rows = []
-        for material, (heard, _) in zip(materials, plain, strict=True):
-            if decibels is not None:
-                heard, _ = hear(noisy(material.pcm, decibels, seed), stats, states)
-            rows.append(windows(heard, len(material.coef), reach)[material.index])
-        hearings.append(np.concatenate(rows))
+
+    def rows(heard: Sequence[Heard]) -> NDArray[np.float32]:
+        return np.concatenate(
+            [windows(h.features, len(m.coef), reach)[m.index] for h, m in zip(heard, materials, strict=True)]
+        )
+
+    hearings = [rows(plain)]
+    for seed, decibels in enumerate(NOISES):
+        hearings.append(rows([hear(noisy(m.pcm, decibels, seed), stats, states) for m in materials]))
+    others = []
+    for semitones in SEMITONES if throats else ():
+        others.append(rows([hear(pitched(m.pcm, semitones), stats, states, known=True) for m in materials]))
     return Prepared(
         materials=materials,
         stats=stats,
         states=states,
-        features=[heard[:, :BANDS] for heard, _ in plain],
-        activity=[activity for _, activity in plain],
+        features=[heard.features[:, :BANDS] for heard in plain],
+        activity=[heard.activity for heard in plain],
         centre=centre,
         scale=scale,
         hearings=hearings,
+        others=others,
         outputs=(coef - centre) / scale,
         splits=folds(np.arange(len(coef)), FOLDS, _GUARD),
     )
 
 
-def fit_ridge(data: Prepared) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Matrix, offset and out-of-fold answers (pictures, 12) of the linear listener."""
+@dataclass(frozen=True)
+class Ridge:
+    """The linear listener: one for the person's own voice, one for any.
+
+    Attributes:
+        own: Matrix (d, 12) and offset (12,).
+        any: The same, learned from other throats too.
+        guesses: Out-of-fold answers (pictures, 12) of the first.
+    """
+
+    own: tuple[NDArray[np.float64], NDArray[np.float64]]
+    any: tuple[NDArray[np.float64], NDArray[np.float64]]
+    guesses: NDArray[np.float64]
+
+
+def fit_ridge(data: Prepared) -> Ridge:
+    """Fit the linear listener."""
     strengths, guesses = choose_strength(data.hearings, data.outputs, data.splits)
-    matrix, offset = fit_hearings(data.hearings, data.outputs).weights(strengths)
-    return matrix, offset, guesses
+    own = fit_hearings(data.hearings, data.outputs).weights(strengths)
+    if not data.others:
+        return Ridge(own, own, guesses)
+    hearings = [*data.hearings, *data.others]
+    # As many times the rows, as many times the ridge.
+    foreign = fit_hearings(hearings, data.outputs).weights(strengths * len(hearings) / len(data.hearings))
+    return Ridge(own, foreign, guesses)
 
 
 def gain_of(guesses: NDArray[np.floating], data: Prepared) -> NDArray[np.float64]:
@@ -203,11 +250,11 @@ def pack(
     data: Prepared,
     reach: int,
     *,
-    ridge: tuple[NDArray[np.float64], NDArray[np.float64]],
+    ridge: Ridge,
     gain: NDArray[np.float64],
     nets: Sequence[dict[str, NDArray[np.float32]]] = (),
     shift: int = 0,
-    share: float = 0.0,
+    share: NDArray[np.float64] | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """The tensors of a ``ShapeModel``."""
     coef = data.outputs * data.scale + data.centre
@@ -217,10 +264,13 @@ def pack(
     low[GAP] = 0.0
     low[WIDTH] = max(low[WIDTH], 1.0)
     out = {
-        "meta": np.array([1.0, reach, shift, len(nets), share, data.stats.level]),
+        "meta": np.array([1.0, reach, shift, len(nets), data.stats.level]),
         "voice_mean": data.stats.mean,
-        "ridge_matrix": ridge[0],
-        "ridge_offset": ridge[1],
+        "share": np.zeros(DIMENSIONS) if share is None else share,
+        "ridge_matrix": ridge.own[0],
+        "ridge_offset": ridge.own[1],
+        "foreign_matrix": ridge.any[0],
+        "foreign_offset": ridge.any[1],
         "centre": data.centre,
         "scale": data.scale,
         "gain": gain,
@@ -238,8 +288,8 @@ def pack(
 def fit_preview(takes: Sequence[Any], space: MouthSpace, reach: int) -> dict[str, NDArray[np.float32]]:
     """Tensors of a model without networks."""
     data = prepare(takes, space, reach)
-    matrix, offset, guesses = fit_ridge(data)
-    return pack(data, reach, ridge=(matrix, offset), gain=gain_of(guesses, data))
+    ridge = fit_ridge(data)
+    return pack(data, reach, ridge=ridge, gain=gain_of(ridge.guesses, data))
 
 
 def fit_trained(
@@ -255,17 +305,17 @@ def fit_trained(
     """Tensors of a model with networks fine-tuned from the shipped encoder; arguments as ``ShapeModel.train``."""
     from lipbank.shape_finetune import Budget, fit_nets
 
-    data = prepare(takes, space, reach)
-    matrix, offset, guesses = fit_ridge(data)
+    data = prepare(takes, space, reach, throats=True)
+    ridge = fit_ridge(data)
     progress.update(0.05)
     nets = fit_nets(data, reach, Budget(minutes, steps, seed), progress)
-    share = nets.share(guesses, data)
-    blended = share * nets.guesses + (1 - share) * guesses
+    share = nets.share(ridge.guesses, data)
+    blended = share * nets.guesses + (1 - share) * ridge.guesses
     progress.update(1.0)
     return pack(
         data,
         reach,
-        ridge=(matrix, offset),
+        ridge=ridge,
         gain=gain_of(blended, data),
         nets=nets.weights,
         shift=nets.shift,
