@@ -223,6 +223,7 @@ async def test_an_engine_that_stays_broken_ends_the_session_by_name(make_world: 
     world.engines[0].broken = True
     await session.say("a" * 60)
     await until(lambda: not world.manager.list(), 10)
+    await until(lambda: world.told("session_state")[-1]["state"] == "failed")
     assert session.state == "failed" and "the device is gone" in session.reason
     assert world.told("session_state")[-1]["state"] == "failed"
     assert world.engines[0].closed

@@ -115,6 +115,7 @@ async def test_a_client_that_vanishes_is_freed(make_world: Any) -> None:
     gone = time.monotonic()
     await until(lambda: not world.manager.list(), 10)
     assert time.monotonic() - gone < 10
+    await until(lambda: world.told("session_state")[-1]["state"] == "closed")
     assert [e["code"] for e in world.told("warning")] == ["client_lost"]
     assert world.told("session_state")[-1] == {"state": "closed", "reason": "nobody_watches"}
     assert world.engines[0].closed and world.voice.closed == 1
