@@ -18,7 +18,8 @@ class SearchConfig:
         delay: Frames the choice waits to see what comes; each costs 40 ms. 0 jumps visibly, over 2 gains little.
         outer, inner, jaw: Weights of the lip's and the jaw's outline.
         gap, width: Weights of the opening and of the mouth's width: what an eye judges first.
-        neighbours: Mouths whose mean gives the shading; more are calmer and paler. 0 takes the shown mouth's own.
+        neighbours: Mouths a frame adds to the mean that gives the shading; more are calmer and paler. 0 takes the
+            shown mouth's own.
         appearance: Weight of how bright and how toothed the inner mouth should be for this shape.
     """
 
@@ -31,7 +32,7 @@ class SearchConfig:
     gap: float = 1.5
     width: float = 0.5
     appearance: float = 1.0
-    neighbours: int = 10
+    neighbours: int = 6
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Choice(NamedTuple):
     Attributes:
         mouth: The mouth.
         after: The one that will most likely follow, None at the end.
-        near: The mouths nearest in shape.
+        near: The mouths nearest in shape to this frame and its neighbours.
         near_weights: Their shares by nearness, summing to 1.
     """
 
@@ -65,7 +65,8 @@ class Beam:
         self._steps: list[tuple[NDArray[np.int64], NDArray[np.int64] | None]] = []
         self._cost: F32 | None = None
         self._last = np.zeros(0, np.int64)
-        self._nearest: list[tuple[tuple[int, ...], tuple[float, ...]]] = []
+        self._nearest: list[dict[int, float]] = []
+        self._past: dict[int, float] = {}
 
     def push(self, wanted: F32, barred: tuple[int, int] | None = None) -> list[Choice]:
         """Take the next wanted features (f,) and return the choices that became certain (none or one).
@@ -81,7 +82,7 @@ class Beam:
         count = min(config.candidates, len(distance))
         near = np.argpartition(distance, count - 1)[:count].astype(np.int64)
         unit = distance[near]
-        self._nearest.append(self._mean_of(near, unit))
+        self._nearest.append(self._shares(near, unit))
         if self._cost is None:
             self._cost = unit
             self._steps.append((near, None))
@@ -117,12 +118,23 @@ class Beam:
         self._cost = np.where(place == choice, self._cost, self._cost + _BARRED)
         self._cost = (self._cost - self._cost.min()).astype(np.float32)
         nearest, _ = self._steps.pop(0)
-        return Choice(int(nearest[choice]), after, *self._nearest.pop(0))
+        now = self._nearest.pop(0)
+        shares = _blend((0.25, self._past), (0.5, now), (0.25, self._nearest[0] if self._nearest else {}))
+        self._past = now
+        return Choice(int(nearest[choice]), after, tuple(shares), tuple(shares.values()))
 
-    def _mean_of(self, near: NDArray[np.int64], distance: F32) -> tuple[tuple[int, ...], tuple[float, ...]]:
-        count = min(self._config.neighbours, len(near))
-        if not count:
-            return (), ()
-        first = np.argsort(distance)[:count]
+    def _shares(self, near: NDArray[np.int64], distance: F32) -> dict[int, float]:
+        """The mouths nearest to a shape, each with a share by its nearness."""
+        first = np.argsort(distance)[: self._config.neighbours]
         weights = 1 / (np.maximum(distance[first], 0) + 1)
-        return tuple(near[first].tolist()), tuple((weights / weights.sum()).tolist())
+        return dict(zip(near[first].tolist(), (weights / max(weights.sum(), 1e-9)).tolist(), strict=True))
+
+
+def _blend(*parts: tuple[float, dict[int, float]]) -> dict[int, float]:
+    """Shares of several frames together, summing to 1: shading then changes over time, not from frame to frame."""
+    out: dict[int, float] = {}
+    for weight, shares in parts:
+        for mouth, share in shares.items():
+            out[mouth] = out.get(mouth, 0.0) + weight * share
+    total = sum(out.values())
+    return {mouth: share / total for mouth, share in out.items()}

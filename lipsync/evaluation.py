@@ -6,10 +6,10 @@ measured again by the face tracker. Every figure stands beside what was really r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -63,7 +63,7 @@ class Reel:
     """Generated frames with what the tracker finds in them.
 
     Attributes:
-        frames: I420 frames.
+        frames: I420 frames, none where they were not kept.
         gap: (n,) inner lip gap, pixels.
         width: (n,) distance of the mouth's inner corners, pixels.
     """
@@ -106,7 +106,10 @@ def judge(
     for k in range(_SHUFFLES):
         turned = np.roll(sound, (k + 1) * len(sound) // (_SHUFFLES + 1))
         shuffled.append(
-            correlation(perform(actor, turned, PartProgress(progress, 0.4 + 0.15 * k, 0.55 + 0.15 * k)).gap, real.gap)
+            correlation(
+                perform(actor, turned, PartProgress(progress, 0.4 + 0.15 * k, 0.55 + 0.15 * k), keep=False).gap,
+                real.gap,
+            )
         )
     laid = squares(base.landmarks)
     figures = compare(reel, real, laid, base)
@@ -130,19 +133,24 @@ def judge(
     )
 
 
-def perform(engine: Engine, sound: NDArray[np.float32], progress: Progress | None = None) -> Reel:
-    """Let an engine speak a sound on its base clip's frames in order, and measure what it drew."""
+def perform(engine: Engine, sound: NDArray[np.float32], progress: Progress | None = None, *, keep: bool = True) -> Reel:
+    """Let an engine speak a sound on its base clip's frames in order, and measure what it drew.
+
+    Without ``keep`` the frames are let go once they are measured.
+    """
     progress = progress or SilentProgress()
     base = engine.base
     stream = engine.open_stream()
     drives = [*stream.push(sound), *stream.flush()]
     compositor = Compositor(base)
-    frames = []
-    for i, drive in enumerate(drives[: base.n]):
-        frames.append(compositor.compose(i, engine.infer([(i, drive)])[0]))
-        if i % 25 == 0:
-            progress.update(i / base.n)
-    return _measure(frames)
+
+    def drawn() -> Iterator[U8]:
+        for i, drive in enumerate(drives[: base.n]):
+            yield compositor.compose(i, engine.infer([(i, drive)])[0])
+            if i % 25 == 0:
+                progress.update(i / base.n)
+
+    return _measure(drawn(), keep)
 
 
 def compare(reel: Reel, real: Reel, laid: Squares, base: BaseClip) -> dict[str, float]:
@@ -223,19 +231,24 @@ def strip(frames: Sequence[U8], laid: Squares, at: NDArray[np.intp], height: int
     return np.hstack(out)
 
 
-def _measure(frames: list[U8]) -> Reel:
+def _measure(frames: Iterable[U8], keep: bool = True) -> Reel:
     from lipsync.face.landmarks import MOUTH_LEFT, MOUTH_RIGHT, FaceTracker
 
-    gap, width = np.zeros(len(frames)), np.zeros(len(frames))
+    gap: list[float] = []
+    width: list[float] = []
+    kept: list[U8] = []
     with FaceTracker() as tracker:
-        for k, frame in enumerate(frames):
+        for frame in frames:
+            if keep:
+                kept.append(frame)
             points = tracker.track(_bgr(frame))
             if points is None:
-                gap[k], width[k] = (gap[k - 1], width[k - 1]) if k else (0.0, 0.0)
+                gap.append(gap[-1] if gap else 0.0)
+                width.append(width[-1] if width else 0.0)
                 continue
-            gap[k] = np.mean([points[low, 1] - points[high, 1] for high, low in _GAPS])
-            width[k] = np.linalg.norm(points[MOUTH_LEFT] - points[MOUTH_RIGHT])
-    return Reel(frames, gap, width)
+            gap.append(float(np.mean([points[low, 1] - points[high, 1] for high, low in _GAPS])))
+            width.append(float(np.linalg.norm(points[MOUTH_LEFT] - points[MOUTH_RIGHT])))
+    return Reel(kept, np.array(gap), np.array(width))
 
 
 def _bgr(frame: U8) -> U8:
@@ -322,7 +335,7 @@ def _still(actor: Engine, reel: Reel, real: Reel, quiet: NDArray[np.bool_], take
         ours = np.abs(np.diff(reel.gap))[both].mean()
         theirs = np.abs(np.diff(real.gap))[both].mean()
     else:
-        silent = perform(actor, np.zeros(len(real.gap) * HOP, np.float32))
+        silent = perform(actor, np.zeros(len(real.gap) * HOP, np.float32), keep=False)
         ours = np.abs(np.diff(silent.gap))[FPS:].mean()
         theirs = np.convolve(np.abs(np.diff(real.gap)), np.ones(FPS) / FPS, "valid")
         theirs = np.sort(theirs)[: max(1, len(theirs) // 10)].mean()
@@ -352,8 +365,3 @@ def _psnr_of_mean(mean: NDArray[np.float32], real: Sequence[U8], laid: Squares) 
         error = worn[box].astype(np.float64) - picture[box]
         values.append(10 * np.log10(255**2 / max(float((error**2).mean()), 1e-2)))
     return float(np.mean(values))
-
-
-def as_metrics(judgement: Judgement) -> dict[str, Any]:
-    """What a manifest keeps of a judgement."""
-    return dict(judgement.figures)

@@ -87,3 +87,12 @@ def test_reset_forgets(units):
 def test_a_bank_smaller_than_the_beam(units):
     small = Units(units.features[:3], units.looks[:3], np.array([1, 2, 2]))
     assert len(run(small, SearchConfig(candidates=25), units.features[:10])) == 10
+
+
+def test_shares_of_like_mouths_sum_to_one_and_name_the_nearest(units):
+    beam = Beam(units, SearchConfig(delay=2, neighbours=4))
+    out = [c for w in units.features[7:30] for c in beam.push(w)] + beam.flush()
+    for k, choice in enumerate(out):
+        assert sum(choice.near_weights) == pytest.approx(1)
+        assert max(zip(choice.near_weights, choice.near, strict=True))[1] == 7 + k
+    assert Beam(units, SearchConfig(neighbours=0, delay=0)).push(units.features[3])[0].near == ()
