@@ -92,7 +92,6 @@ export async function open(page: Page, studio: Studio, route = "/"): Promise<voi
 
 export const test = base.extend<object, { studio: Studio }>({
   studio: [
-    // eslint-disable-next-line no-empty-pattern
     async ({}, use) => {
       const data = mkdtempSync(path.join(tmpdir(), "studio-e2e-"));
       const studio = new Studio(data);
