@@ -14,13 +14,13 @@ from typing import Any
 
 import httpx
 
+NAME = "Demo portrait"
 CONSENT = {
-    "person": "Demo portrait",
+    "person": NAME,
     "scope": ["train", "live", "export"],
     "statement": "The portrait is a NASA photograph in the public domain; the voice is synthetic, the mouth is drawn.",
     "agreed": True,
 }
-NAME = "Demo"
 BACKGROUND = {"kind": "colour", "colour": "#2b3f5c"}
 LINES = (
     "Hello! I was made a minute ago, on this very machine.",
@@ -55,7 +55,7 @@ class Demo:
         self._begun = time.monotonic()
 
     def run(self, seconds: float, minutes: float) -> str:
-        """Go the whole way and return the id of the live session.
+        """Make the avatar, unless an earlier start did, and return the id of a live session in which it speaks.
 
         Args:
             seconds: Length of the take.
@@ -64,21 +64,30 @@ class Demo:
         Raises:
             DemoError: a step failed.
         """
+        avatar = self._made_before() or self._make_avatar(seconds, minutes)
+        session = self._call("POST", "/live/sessions", json={"avatar_id": avatar["id"], "background": BACKGROUND})
+        self._call("POST", f"/live/sessions/{session['id']}:say", json={"text": LINES[0]})
+        return str(session["id"])
+
+    def _made_before(self) -> dict[str, Any] | None:
+        """The demo avatar of an earlier start, if it is still there and ready."""
+        for avatar in self._call("GET", "/avatars", params={"limit": 100})["items"]:
+            if avatar["name"] == NAME and avatar["state"] == "ready":
+                self._say("the demo avatar of an earlier start is ready")
+                return dict(avatar)
+        return None
+
+    def _make_avatar(self, seconds: float, minutes: float) -> dict[str, Any]:
         take = self._upload(self._make_take(seconds))
         self._follow(take["job_id"], "preparing the take")
         preview = self._call("GET", f"/takes/{take['id']}").get("preview_avatar_id")
         self._say(f"a preview talks already, with no training (avatar {preview})")
-        job = self._call(
-            "POST",
-            "/avatars:train",
-            json={"take_id": take["id"], "name": NAME, "engine": "lipbank", "minutes": minutes},
-        )
+        request = {"take_id": take["id"], "name": NAME, "engine": "lipbank", "minutes": minutes}
+        job = self._call("POST", "/avatars:train", json=request)
         result = self._follow(job["id"], "training")
         avatar = self._call("GET", f"/avatars/{result['avatar_id']}")
         self._say(f"the avatar is {avatar['state']}; judged on what it never saw: {_short(avatar['metrics'])}")
-        session = self._call("POST", "/live/sessions", json={"avatar_id": avatar["id"], "background": BACKGROUND})
-        self._call("POST", f"/live/sessions/{session['id']}:say", json={"text": LINES[0]})
-        return str(session["id"])
+        return avatar
 
     def keep_talking(self, session: str) -> None:
         """Say the lines in turn whenever the session has been silent for a while; return when it is closed."""
