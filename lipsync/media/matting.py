@@ -29,6 +29,8 @@ _CHANNEL = {"green": 1, "blue": 0}
 _MIN_DIFFERENCE = 25.0
 _MIN_SHARE = 0.08
 _UNKNOWN = -1000.0
+SMOOTH_FROM = 0.02
+"""Noise of the raw key from which it is smoothed."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,11 @@ def _spill(raw: Sequence[Any], persons: Sequence[Plane]) -> float:
     return float(np.clip(1 - ring_values, 0, 1).mean()) if ring_values.size else 0.0
 
 
+def smoothing(noise: float) -> float:
+    """Standard deviation in pixels of the blur that a screen of this noise asks for."""
+    return 0.7 if noise < 0.05 else 1.1
+
+
 def _fit(plane: Plane) -> Plane:
     if plane.shape == (WORK, WORK):
         return plane
@@ -219,9 +226,9 @@ class Keyer:
             full = np.asarray(cv2.resize(person, self._size, interpolation=cv2.INTER_CUBIC), np.float32)
             return np.asarray(np.clip(_step(full, 0.25, 0.75) * 255 + 0.5, 0, 255), np.uint8)
         difference = self._smooth(_signed_difference(bgr, self.screen.kind))
-        own = _own_difference(difference, person, self._small_field)
+        own = own_difference(_shrunk(difference), person, self._small_field)
         alpha = self._unmix(difference, cv2.resize(own, self._size, interpolation=cv2.INTER_LINEAR))
-        lift, cap = self._regions(alpha, person)
+        lift, cap = regions(np.asarray(_shrunk(alpha), np.uint8), person)
         alpha = _bound(cv2.max, alpha, lift)
         return _bound(cv2.min, alpha, cap)
 
@@ -235,9 +242,9 @@ class Keyer:
     def _smooth(self, difference: Plane) -> Plane:
         """Take noise off in the measure that the bare screen shows it; a clean recording keeps every hair."""
         noise = self.screen.noise
-        if noise < 0.02:
+        if noise < SMOOTH_FROM:
             return difference
-        return np.asarray(cv2.GaussianBlur(difference, (0, 0), 0.7 if noise < 0.05 else 1.1), np.float32)
+        return np.asarray(cv2.GaussianBlur(difference, (0, 0), smoothing(noise)), np.float32)
 
     def _unmix(self, difference: Any, own: Any) -> Picture:
         """Alpha where the screen shows ``field``, the person ``own`` and the picture ``difference``."""
@@ -255,27 +262,26 @@ class Keyer:
         grey = cv2.cvtColor(cv2.resize(bgr, (WORK, WORK), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
         return guided_filter(grey.astype(np.float32) / np.float32(255), person, 6, 1e-3)
 
-    def _regions(self, alpha: Picture, person: Plane) -> tuple[Picture, Picture]:
-        """Lower and upper bounds of alpha, small: what must be person, what cannot be."""
-        small = np.asarray(cv2.resize(alpha, (WORK, WORK), interpolation=cv2.INTER_AREA), np.uint8)
-        reach = cv2.dilate((person > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-        cap = np.full((WORK, WORK), 255, np.uint8)
-        doubtful = _stray(small, person, reach)
-        if doubtful.any():
-            # Round such things only segmentation can draw the line.
-            zone = cv2.dilate(doubtful, np.ones((7, 7), np.uint8))
-            cap = np.where(zone > 0, _step(person, 0.35, 0.65) * 255, 255).astype(np.uint8)
-        cap[(person < 0.02) & ~reach & (small < 200)] = 0
-        return _lift(small, person), cap
+
+def regions(small: Picture, person: Plane) -> tuple[Picture, Picture]:
+    """Lower and upper bounds of alpha from its small copy: what must be person, what cannot be."""
+    reach = cv2.dilate((person > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    cap = np.full((WORK, WORK), 255, np.uint8)
+    doubtful = _stray(small, person, reach)
+    if doubtful.any():
+        # Round such things only segmentation can draw the line.
+        zone = cv2.dilate(doubtful, np.ones((7, 7), np.uint8))
+        cap = np.where(zone > 0, _step(person, 0.35, 0.65) * 255, 255).astype(np.uint8)
+    cap[(person < 0.02) & ~reach & (small < 200)] = 0
+    return _lift(small, person), cap
 
 
-def _own_difference(difference: Any, person: Plane, field: Plane) -> Plane:
+def own_difference(small: Any, person: Plane, field: Plane) -> Plane:
     """The key difference of the person's own colours, carried outwards from inside the edge, small.
 
     Skin and dark cloth differ: a matte that took both for 0 would be too hard round a face and, before a blue
     screen, would let it shine through a blue jacket.
     """
-    small = cv2.resize(difference, (WORK, WORK), interpolation=cv2.INTER_AREA)
     sure = ((person > 0.9) & (small < 0.5 * field)) | ((person > 0.3) & (small < 0.1 * field))
     inner = cv2.erode(sure.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     # The colour nearest to the screen's among those inside: a mean would make holes where hair meets skin.
@@ -319,6 +325,10 @@ def _lift(small: Picture, person: Plane) -> Picture:
         if stats[label, cv2.CC_STAT_AREA] >= 0.002 * WORK * WORK and float(person[part].mean()) < 0.95:
             lift[cv2.dilate(part.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0] = 0
     return lift
+
+
+def _shrunk(plane: Any) -> Any:
+    return cv2.resize(plane, (WORK, WORK), interpolation=cv2.INTER_AREA)
 
 
 def _bound(choose: Callable[..., Any], alpha: Picture, small: Picture) -> Picture:

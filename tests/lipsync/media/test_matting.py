@@ -144,18 +144,51 @@ def test_despill_takes_the_screen_off_the_edge_only(kind: str, key: tuple[int, i
 @pytest.mark.take
 def test_the_measuring_take_is_keyed_within_its_limits(green_take: Path) -> None:
     from lipsync.face.segmentation import PersonSegmenter
+    from lipsync.media.matting_torch import TorchKeyer
     from lipsync.media.video import read_frames
     from scripts.benchmarks.key import MatteError, hsv_key
 
+    torch = pytest.importorskip("torch")
     truth = green_take.with_name("green_alpha.mp4")
     frames = list(read_frames(green_take, 1150, 1270))
     with PersonSegmenter() as segmenter:
         screen = fit_screen(frames[::8], [segmenter.segment(f) for f in frames[::8]])
         keyer, ours, naive = Keyer(screen, 512, 512), MatteError(), MatteError()
-        for frame, true in zip(frames, read_frames(truth, 1150, 1270, "gray"), strict=True):
-            ours.add(keyer.key(frame, segmenter.segment(frame)), true)
+        other = TorchKeyer(screen, 512, 512, "cuda" if torch.cuda.is_available() else "cpu")
+        for k, (frame, true) in enumerate(zip(frames, read_frames(truth, 1150, 1270, "gray"), strict=True)):
+            person = segmenter.segment(frame)
+            matte = keyer.key(frame, person)
+            ours.add(matte, true)
             naive.add(hsv_key(frame), true)
+            if k < 40:
+                assert np.abs(matte.astype(int) - other.key(frame, person)).max() <= 2
     found = ours.figures()
     assert found["mae"] <= 0.005 and found["band"] <= 0.035 and found["flicker"] <= 0.002
     assert found["residue"] <= 0.1
     assert naive.figures()["mae"] > 1.5 * found["mae"]
+
+
+@pytest.mark.parametrize("size", [(384, 288), (512, 512), (398, 270)])
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+def test_both_implementations_make_one_matte(size: tuple[int, int], noise: float) -> None:
+    """The torch one runs on the CPU here; on a GPU where there is one."""
+    torch = pytest.importorskip("torch")
+    from dataclasses import replace
+
+    from lipsync.media.matting_torch import TorchKeyer, open_keyer
+
+    alphas = [_person(s) for s in (-12, 0, 12)]
+    frames = [cv2.resize(_scene(a, k, GREEN), size, interpolation=cv2.INTER_LINEAR) for k, a in enumerate(alphas)]
+    for frame in frames:
+        frame[size[1] // 3 :, : size[0] // 14] = (150, 160, 155)
+    persons = [_segmentation(a) for a in alphas]
+    screen = replace(fit_screen(frames, persons), noise=noise)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    first, second = Keyer(screen, *size), TorchKeyer(screen, *size, device)
+    for frame, person in zip(frames, persons, strict=True):
+        one, two = first.key(frame, person), second.key(frame, person)
+        assert 0.2 < (one > 127).mean() < 0.8 and two.dtype == np.uint8
+        assert np.abs(one.astype(int) - two).max() <= 2
+    assert isinstance(open_keyer(screen, *size, "cpu"), Keyer)
+    plain = TorchKeyer(Screen("none"), *size, device).key(frames[0], persons[0])
+    assert np.array_equal(plain, Keyer(Screen("none"), *size).key(frames[0], persons[0]))
