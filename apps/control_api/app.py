@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from apps.control_api import errors
 from apps.control_api.api import events
 from apps.control_api.api.page import page_router
-from apps.control_api.api.routes import avatars, jobs, live, models, room, system, takes, uploads, voices
+from apps.control_api.api.routes import avatars, compatibility, jobs, live, models, room, system, takes, uploads, voices
 from apps.control_api.api.security import PREFIX, Gate, Guard, Outer
 from apps.control_api.api.timing import Timing
 from apps.control_api.api.wire.base import ErrorBody
@@ -74,11 +74,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(uploads.uploads_router(studio), include_in_schema=False)
     app.add_api_route("/health", system.get_health, include_in_schema=False)
     app.add_api_route("/metrics", system.get_metrics, include_in_schema=False)
+    if settings.compatibility:
+        app.include_router(compatibility.compatibility_router(), include_in_schema=False)
     app.include_router(page_router(settings.page_dir))
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     errors.install(app)
 
-    gate = Gate(settings, studio.token, studio.signer, studio.audit, _body_limit(settings))
+    paths = frozenset(compatibility.PATHS if settings.compatibility else ())
+    gate = Gate(settings, studio.token, studio.signer, studio.audit, _body_limit(settings), paths)
     app.add_middleware(Guard, gate=gate)
     app.add_middleware(
         CORSMiddleware,
@@ -183,7 +186,7 @@ def _body_limit(settings: Settings) -> Any:
             return whole_take
         if path.startswith(f"{PREFIX}/uploads"):
             return settings.upload_limit
-        if path.startswith(f"{PREFIX}/live/sessions/") and path.endswith(":audio"):
+        if path == "/humanaudio" or (path.startswith(f"{PREFIX}/live/sessions/") and path.endswith(":audio")):
             return _SOUND_LIMIT
         return settings.json_limit
 

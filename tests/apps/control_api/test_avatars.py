@@ -9,9 +9,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+import soundfile
 
+from apps.control_api.api.wire.live import SessionCreate
 from apps.control_api.services import registration
 from apps.control_api.services.voices import builtin_id
 from apps.control_api.worker.loop import Worker
@@ -292,3 +295,30 @@ async def test_a_voice_wants_one_source_and_a_consent(api: Api) -> None:
         assert answer.status_code == status, (wanted, answer.text)
     assert_error(await api.client.post("/voices:export", json={"voice_id": builtin_id("en")}), 409, "conflict")
     assert (await api.client.get("/jobs")).json()["items"] == []
+
+
+async def test_livetalkings_own_clients_are_let_in_only_when_asked_for(make_api: Any, packed: bytes) -> None:
+    base = "http://127.0.0.1:9001"
+    closed = await make_api()
+    assert (await closed.stranger.post(base + "/human", json={"sessionid": 1, "text": "x"})).status_code == 405
+    api = await make_api(compatibility=True)
+    assert_error(await api.stranger.post(base + "/offer", json={"sdp": "v=0"}), 409, "conflict")
+    avatar_id = await bring_in(api, packed)
+    session = await api.studio.live.open(SessionCreate(avatar_id=avatar_id).model_dump())
+    said = await api.stranger.post(base + "/human", json={"sessionid": session.id, "text": "Hello.", "type": "echo"})
+    assert said.json() == {"code": 0, "msg": "ok", "data": None}
+    speaking = await api.stranger.post(base + "/is_speaking", json={"sessionid": session.id})
+    assert speaking.json()["data"] in (True, False)
+    assert (await api.stranger.post(base + "/interrupt_talk", json={"sessionid": session.id})).json()["code"] == 0
+    sound = io.BytesIO()
+    soundfile.write(sound, np.zeros(1600, np.float32), 16_000, format="WAV")
+    files = {"file": ("a.wav", sound.getvalue(), "audio/wav")}
+    heard = await api.stranger.post(base + "/humanaudio", files=files, data={"sessionid": session.id})
+    assert heard.json()["code"] == 0
+    assert_error(await api.stranger.post(base + "/human", json={"sessionid": 123456, "text": "x"}), 404, "not_found")
+    assert_error(await api.stranger.get("/takes"), 401, "unauthorised")
+    transport = httpx.ASGITransport(api.app, client=("192.168.1.5", 5))
+    async with httpx.AsyncClient(transport=transport, base_url=base) as far:
+        assert_error(await far.post("/human", json={"sessionid": session.id, "text": "x"}), 403, "forbidden")
+    actors = {r["actor"] for r in (await api.client.get("/audit/events")).json()["items"] if "human" in r["action"]}
+    assert actors == {"compatibility"}
