@@ -184,7 +184,7 @@ def fitted(language: str, f0: NDArray[np.float64], *, allow_flite: bool = True) 
         )
     base = BaseVoice("espeak", language, f"{'en-us' if language == 'en' else 'cmn'}+{'f3' if female else 'm3'}")
     sample = "The weather is fine today." if language == "en" else "今天天气很好，我们去公园。"
-    pitches = (5, 35, 65, 95)
+    pitches = (25, 40, 55, 70, 85)
     heard = []
     for pitch in pitches:
         voiced = analyse(render(replace(base, pitch=pitch), sample)[0]).f0

@@ -85,11 +85,11 @@ def filtered(
     Zero-phase: each Hann frame of 512 samples is multiplied in its 1024-point spectrum and added back. Blocks joined
     give exactly as many samples as ``sound`` has.
     """
-    window: Array = np.asarray(np.hanning(WINDOW + 1)[:-1], np.float64)
+    window: Array = np.hanning(WINDOW + 1)[:-1].astype(np.float64)
     lead, spill = WINDOW // 2, (FFT - WINDOW) // 2
     frames = len(sound) // HOP + 1
     last = len(difference) - 1
-    padded = np.concatenate((np.zeros(lead), sound, np.zeros(WINDOW + HOP)))
+    padded: Array = np.concatenate((np.zeros(lead), sound.astype(np.float64), np.zeros(WINDOW + HOP)))
     # out[k] is sample k - (lead + spill) of the result
     out = np.zeros(len(padded) + 2 * FFT)
     weight = float(np.sum(window[::HOP]))

@@ -113,7 +113,7 @@ def other_voices() -> list[Sound]:
     bases = [BaseVoice("espeak", "en", f"en-us+{v}") for v in ("f3", "m3", "f2", "m1", "f4", "m7")]
     if flite_program():
         bases += [BaseVoice("flite", "en", v) for v in ("slt", "rms", "awb", "kal16")]
-    return [render(base, sentence)[0] for base in bases for sentence in NEW_SENTENCES["en"][:4]]
+    return [render(base, sentence)[0] for base in bases for sentence in NEW_SENTENCES["en"][:3]]
 
 
 def mcd(one: Sound, two: Sound) -> float:

@@ -153,7 +153,7 @@ def judge_input(facts: dict[str, float], alike: float) -> list[dict[str, Any]]:
     return [{"code": c, "message": m, "remedy": r} for c, broken, m, r in rules if broken]
 
 
-def prepare(sound: Sound, transcript: str | None, progress: Progress) -> Recording:
+def prepare(sound: Sound, transcript: str | None, progress: Progress, *, language: str = "en") -> Recording:
     """Judge the recording, cut it, and give each utterance its words (recognised, or taken from the transcript).
 
     Raises:
@@ -175,6 +175,8 @@ def prepare(sound: Sound, transcript: str | None, progress: Progress) -> Recordi
     cut = lambda a, b: sound[max(a - _MARGIN, 0) : b + _MARGIN]  # noqa: E731
     train = [Utterance(cut(a, b), a / RATE, b / RATE) for a, b in parts if b <= border and b - a > RATE // 2]
     held = [Utterance(cut(a, b), a / RATE, b / RATE) for a, b in parts if a >= border and b - a > RATE // 2]
+    if language != "en":
+        return Recording(train, held, facts)  # no recogniser of other languages ships with its model
     progress.stage("recognise")
     for index, utterance in enumerate(train):
         utterance.text = recognise(utterance.sound)
@@ -208,18 +210,14 @@ def distribute(utterances: Sequence[Utterance], transcript: str, after: Sequence
             "Give the text that was read, in the language spoken, or leave it out.",
             {"reasons": [{"code": "transcript_mismatch", "agreed": agreed}]},
         )
-    place = np.full(len(written), np.nan)
-    everything = [*heard, *rest]
-    for block in blocks:
-        for k in range(block.size):
-            place[block.b + k] = everything[block.a + k][1]
-    known = np.flatnonzero(~np.isnan(place))
+    owners = [owner for _, owner in [*heard, *rest]]
     texts: list[list[str]] = [[] for _ in utterances]
-    for index, word in enumerate(written):
-        left, right = known[known <= index], known[known >= index]
-        sides = {int(place[side[edge]]) for side, edge in ((left, -1), (right, 0)) if side.size}
-        if len(sides) == 1 and (owner := sides.pop()) >= 0:
-            texts[owner].append(word)
+    for kind, a0, a1, b0, b1 in matcher.get_opcodes():
+        for k in range(b0, b1) if kind != "delete" else ():
+            # Words heard otherwise lie where the ones heard in their stead lie; words not heard follow the last one.
+            at = a0 + (k - b0) * (a1 - a0) // (b1 - b0) if a1 > a0 else max(a0 - 1, 0)
+            if owners and owners[at] >= 0:
+                texts[owners[at]].append(written[k])
     for utterance, words in zip(utterances, texts, strict=True):
         utterance.text = " ".join(words)
     return agreed
@@ -257,14 +255,18 @@ def _aligner() -> Any:
 
 
 def align(sound: Sound, labels: Sequence[str]) -> list[Phone] | None:
-    """Where these ARPAbet phones lie in ``sound``, pauses between them; None if they cannot be fitted to it."""
+    """Where these ARPAbet phones lie in ``sound``, with pauses between; None if they cannot be fitted to it.
+
+    The last few phones may be missing, where the recording was cut short of them.
+    """
     spoken = [label for label in labels if label != PAUSE]
     if len(spoken) < 3:
         return None
     decoder = _aligner()
     decoder.set_align_text(" ".join("q" + label for label in spoken))
     decoder.start_utt()
-    decoder.process_raw(_int16(levelled(sound, 0.9)), full_utt=True)
+    # Room at the end: without it the decoder drops the last phones.
+    decoder.process_raw(_int16(np.pad(levelled(sound, 0.9), (0, RATE // 3))), full_utt=True)
     decoder.end_utt()
     try:
         found = [(s.word, s.start_frame * 0.01, (s.end_frame + 1) * 0.01) for s in decoder.seg()]
@@ -273,4 +275,6 @@ def align(sound: Sound, labels: Sequence[str]) -> list[Phone] | None:
     phones = [
         Phone(word[1:].split("(")[0] if word.startswith("q") else PAUSE, start, end) for word, start, end in found
     ]
-    return phones if [p.label for p in phones if p.label != PAUSE] == spoken else None
+    labels_found = [p.label for p in phones if p.label != PAUSE]
+    enough = len(labels_found) >= 0.85 * len(spoken)
+    return phones if enough and labels_found == spoken[: len(labels_found)] else None

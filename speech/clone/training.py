@@ -18,7 +18,7 @@ from speech.clone import judge
 from speech.clone.base_speech import PAUSE, BaseVoice, Phone, fitted, render
 from speech.clone.converter import PARTS, Converter, features, frames_of, inventory_of, smooth
 from speech.clone.features import FFT, HOP, ORDER, RATE, Analysis, Array, analyse, convert, cosines
-from speech.clone.recording import Recording, Sound, align, load, prepare
+from speech.clone.recording import Recording, Sound, align, load, prepare, recognise
 from speech.clone.voice import ENGINE, KIND
 from speech.tts.local import SPEECH_LEVEL
 
@@ -59,6 +59,7 @@ class VoiceOptions:
         languages: Languages it will speak.
         recorded_language: Language of the recording; "en" can be aligned, others give the timbre alone.
         steps: Steps of the refinement.
+        sentences: How many sentences of the base voice it listens to.
         ridge: Weight that draws the shift by context towards the mean shift.
         allow_flite: Whether flite may be the English base where it is installed.
         seed: Of the refinement's random crops.
@@ -66,7 +67,8 @@ class VoiceOptions:
 
     languages: tuple[str, ...] = ("en", "zh")
     recorded_language: str = "en"
-    steps: int = 40
+    steps: int = 60
+    sentences: int = 10
     ridge: float = 40.0
     allow_flite: bool = True
     seed: int = 0
@@ -102,7 +104,7 @@ def _pairs(person: Sequence[Phone], base: Sequence[Phone], count: int) -> tuple[
     theirs = [p for p in person if p.label != PAUSE]
     left: list[NDArray[np.int64]] = []
     right: list[NDArray[np.int64]] = []
-    for a, b in zip(mine, theirs, strict=True):
+    for a, b in zip(mine, theirs, strict=False):
         i = np.arange(round(a.start * RATE / HOP), round(a.end * RATE / HOP))
         if i.size:
             share = (i - i[0] + 0.5) / i.size
@@ -189,7 +191,7 @@ def refine(
     bands = torch.tensor(librosa.filters.mel(sr=RATE, n_fft=400, n_mels=40))
     window = torch.hann_window(400)
     items: list[dict[str, Any]] = []
-    for sentence in sorted(spoken, key=lambda s: -len(s.sound))[:10]:
+    for sentence in sorted(spoken, key=lambda s: -len(s.sound))[: options.sentences]:
         power = torch.stft(
             torch.from_numpy(sentence.sound), 400, 160, window=window, pad_mode="constant", return_complex=True
         )
@@ -226,7 +228,7 @@ def refine(
         whole = (len(mel) - skip) // 160
         voices = encoder(mel[skip : skip + whole * 160].view(whole, 160, 40))
         alike = F.normalize(voices.mean(0), dim=0) @ wanted
-        prior = 0.3 * ((offset * weight) ** 2).sum() + 0.1 * ((by_phone * weight) ** 2).sum()
+        prior = 0.2 * ((offset * weight) ** 2).sum() + 0.02 * ((by_phone * weight) ** 2).sum()
         loss = 1 - alike + 0.5 * (1 - (voices @ wanted).mean()) + 0.05 * prior
         optimiser.zero_grad()
         loss.backward()
@@ -352,7 +354,7 @@ def train_voice(
     options, progress = options or VoiceOptions(), progress or SilentProgress()
     torch.set_num_threads(1)  # the encoder's small products are slower with more
     begun = time.monotonic()
-    recording = prepare(load(voice), transcript, PartProgress(progress, 0.0, 0.35))
+    recording = prepare(load(voice), transcript, PartProgress(progress, 0.0, 0.35), language=options.recorded_language)
     progress.stage("features")
     measured = [analyse(utterance.sound) for utterance in recording.train]
     target = judge.embed(np.concatenate([judge.levelled(u.sound) for u in recording.train]))
@@ -370,7 +372,7 @@ def train_voice(
     seconds = time.monotonic() - begun
     converters = {language: fit[0] for language, fit in fits.items()}
     progress.stage("validate")
-    metrics = validate(converters, recording)
+    metrics = validate(converters, recording, clarity=options.recorded_language == "en")
     metrics["train_minutes"] = seconds / 60
     progress.update(0.97)
     progress.stage("export")
@@ -403,8 +405,8 @@ def train_voice(
     return folder
 
 
-def validate(converters: dict[str, Converter], recording: Recording) -> dict[str, float]:
-    """Likeness to the held-out speech, by the encoder and by the referee; clarity is measured by the benchmark."""
+def validate(converters: dict[str, Converter], recording: Recording, *, clarity: bool) -> dict[str, float]:
+    """Likeness to the held-out speech by the encoder and by the referee, clarity in English, pitch kept, and speed."""
     held = np.concatenate([judge.levelled(u.sound) for u in (recording.held_out or recording.train)])
     others = [render(c.base, t)[0] for c in converters.values() for t in READING[c.base.language][:6]]
     referee = judge.Referee.learn([u.sound for u in recording.train], [*others, *judge.other_voices()])
@@ -412,12 +414,21 @@ def validate(converters: dict[str, Converter], recording: Recording) -> dict[str
     for language, converter in converters.items():
         suffix = "" if language == "en" else f"_{language}"
         made, plain = [], []
+        begun = time.perf_counter()
         for text in judge.NEW_SENTENCES[language][:5]:
             sound, phones = render(converter.base, text)
             plain.append(sound)
             made.append(convert(sound, converter.difference(phones, len(sound) // HOP + 1)))
+        metrics[f"rtf{suffix}"] = (time.perf_counter() - begun) / (sum(map(len, made)) / RATE)
         metrics[f"similarity{suffix}"] = judge.similarity(np.concatenate(made), held)
         metrics[f"similarity_base{suffix}"] = judge.similarity(np.concatenate(plain), held)
         metrics[f"llr{suffix}"] = referee.score(made)
         metrics[f"llr_base{suffix}"] = referee.score(plain)
+        if language == "en" and clarity:
+            texts = judge.NEW_SENTENCES[language][:5]
+            metrics["wer"] = judge.word_errors(texts, [recognise(sound) for sound in made])
+            metrics["wer_base"] = judge.word_errors(texts, [recognise(sound) for sound in plain])
+        metrics[f"tone_correlation{suffix}"] = float(
+            np.mean([judge.tone_kept(a, b) for a, b in zip(plain, made, strict=True)])
+        )
     return metrics

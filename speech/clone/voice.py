@@ -15,6 +15,7 @@ from lipsync.errors import BundleError
 from speech.clone.base_speech import PAUSE, BaseVoice, Phone, flite_program, render
 from speech.clone.converter import PARTS, Converter
 from speech.clone.features import HOP, ORDER, RATE, filtered
+from speech.tts.local import soft_limit
 
 KIND, ENGINE = "voice", "filtered-base"
 FIRST_BLOCK, BLOCK = 20, 60
@@ -80,7 +81,7 @@ class ClonedVoice:
             return
         difference = converter.difference(phones, len(sound) // HOP + 1, likeness)
         for block in filtered(sound, difference, BLOCK, FIRST_BLOCK):
-            yield np.clip(block * converter.level, -0.99, 0.99)
+            yield soft_limit(block * np.float32(converter.level))
 
     def say(self, text: str, language: str = "en", likeness: float = 1.0) -> NDArray[np.float32]:
         """``speak`` in one piece."""

@@ -28,7 +28,7 @@ from speech.tts.base import (
     VoiceInfo,
 )
 
-CLAUSE_CHARS = 60
+FIRST_CHARS, CLAUSE_CHARS = 24, 60
 """A clause at least this long is spoken by itself, so that the first sound need not wait for a long sentence."""
 
 
@@ -147,10 +147,15 @@ def _marks(phones: list[Phone], begun: int) -> list[Mark]:
 
 
 def _clauses(text: str) -> list[str]:
-    """Cut at commas where both sides are long enough to stand alone."""
-    clauses, start = [], 0
+    """Cut where a sentence ends, and at commas of long ones, the first sooner, so that sound begins early."""
+    clauses: list[str] = []
+    start = 0
     for index, char in enumerate(text):
-        if char in "，、；：,;:—" and index - start >= CLAUSE_CHARS // (1 if char in ",;:—" else 3):
+        wide = ord(char) > 0x2000
+        least = (FIRST_CHARS if not clauses else CLAUSE_CHARS) // (3 if wide else 1)
+        follows = wide or text[index + 1 : index + 2].isspace()
+        length = index - start
+        if follows and ((char in "。！？!?；" and length >= 4) or (char in "，、：,;:—" and length >= least)):
             clauses.append(text[start : index + 1])
             start = index + 1
     return [clause for clause in [*clauses, text[start:]] if any(c.isalnum() for c in clause)]

@@ -146,7 +146,7 @@ class _Shaper:
         self._held = self._held[: (int(loud[-1]) + 1 if loud.size else 0) + samples]
 
     def push(self, pcm: NDArray[np.int16], gain: float) -> NDArray[np.float32]:
-        sound = _soft_limit(pcm.astype(np.float32) * gain)
+        sound = soft_limit(pcm.astype(np.float32) * gain)
         waiting = np.concatenate((self._held, sound))
         loud = np.flatnonzero(np.abs(waiting) > SILENCE)
         ready = max((int(loud[-1]) + 1 if loud.size else 0) - FADE, 0)
@@ -175,7 +175,7 @@ class _Shaper:
         return sound
 
 
-def _soft_limit(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+def soft_limit(sound: NDArray[np.float32]) -> NDArray[np.float32]:
     """Leave sound below 0.7 as it is and bend the rest smoothly so that it never reaches 1."""
     over = np.abs(sound) - 0.7
     if not bool((over > 0).any()):

@@ -12,7 +12,7 @@ from lipsync.errors import InvalidInputError
 from speech.tts import Voice, collect, create
 from speech.tts.base import SpeechChunk
 from speech.tts.espeak import Prosody, library
-from speech.tts.local import SAMPLE_RATE, SPEECH_LEVEL, VOICES, LocalSpeech, _Shaper, _soft_limit
+from speech.tts.local import SAMPLE_RATE, SPEECH_LEVEL, VOICES, LocalSpeech, _Shaper, soft_limit
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_no_sample_is_lost_however_the_sound_is_chopped(size: int) -> None:
     parts = [shaper.push(sound[i : i + size], 1 / 40_000) for i in range(0, len(sound), size)]
     pcm = np.concatenate([*parts, shaper.finish()])
     assert len(pcm) == 14_000 + 500
-    np.testing.assert_allclose(pcm[200:13_800], _soft_limit(sound[200:13_800] / np.float32(40_000)), atol=1e-6)
+    np.testing.assert_allclose(pcm[200:13_800], soft_limit(sound[200:13_800] / np.float32(40_000)), atol=1e-6)
 
 
 async def test_cancel_ends_within_one_chunk(local: LocalSpeech) -> None:
