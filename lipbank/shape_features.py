@@ -25,7 +25,7 @@ LOW, HIGH = -3.0, 3.0
 ACTIVE_UNDER_LEVEL = 4.0
 """A frame is speech if its mean log-energy is within this (natural log of power) of the voice's level."""
 _LEVEL_RISE, _LEVEL_FALL = 0.3, 0.005
-_LEVEL_REACH, _LEVEL_RANGE = 7.0, 5.0
+_LEVEL_REACH, _LEVEL_RANGE = 6.5, 7.0
 _PRIOR_FRAMES = 150.0
 _OWN, _FOREIGN = 0.35, 0.65  # distance of the running mean from the take's; its own voice stays under 0.45
 _MEMORY_FRAMES = 2000.0

@@ -160,5 +160,5 @@ def test_another_voices_level_and_colour_do_not_matter_for_long(preview, take):
 
 
 def test_a_take_too_short_is_refused(take, space):
-    with pytest.raises(InvalidInputError, match="2.4 s"):
+    with pytest.raises(InvalidInputError, match=r"2\.4 s"):
         ShapeModel.preview(Take(take.audio, take.landmarks, take.found, range(0, 60)), space)
