@@ -160,6 +160,9 @@ def _judge(studio: _Studio, submitted: list[str]) -> dict[str, int]:
     with studio.database.read() as session:
         rows = {row.id: row for row in session.exec(select(JobRow).where(col(JobRow.kind) == KIND))}
         made = list(session.exec(select(ScriptRow.title)))
+    for job_id in submitted:
+        if job_id not in rows or rows[job_id].state != "succeeded":
+            print(f"lost: {rows.get(job_id)}", flush=True)
     half = 0
     for job_id in submitted:
         folder = studio.data / "results" / job_id / "made"

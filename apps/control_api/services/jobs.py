@@ -249,7 +249,10 @@ class Jobs:
             text = "".join(traceback.format_exception(error))
             for line in redact_text(text).splitlines()[-40:]:
                 self._say(session, row, line, "error")
-            retryable = isinstance(error, StudioError) and error.retryable
+            # A database that is locked or away for a while is no fault of the job.
+            retryable = isinstance(error, sa.exc.OperationalError) or (
+                isinstance(error, StudioError) and error.retryable
+            )
             if retryable and row.attempts < row.max_attempts and not row.cancel_requested:
                 wait = _BACKOFF[min(row.attempts - 1, len(_BACKOFF) - 1)]
                 row.not_before = now() + timedelta(seconds=wait)
