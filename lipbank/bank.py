@@ -7,7 +7,7 @@ when the bank is loaded, so a bundle holds no value twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,43 @@ def cut_bank(
         "size": np.array([height, width], np.int32),
     }
     return Bank(cuts, tensors, space, config or SearchConfig())
+
+
+def join_banks(banks: Sequence[Bank], space: MouthSpace, config: SearchConfig, *, memory: int = BANK_MEMORY) -> Bank:
+    """One bank of several takes of the same person; the first take's space measures all mouths.
+
+    Args:
+        banks: At least one. Smaller cuts are padded by repeating their edge.
+        space: The mouth space of the joined bank.
+        config: How mouths are compared.
+        memory: Bytes the pictures may take; later banks give up their most ordinary seconds first.
+    """
+    height, width = max(b.height for b in banks), max(b.width for b in banks)
+    room = max(_MIN_MOUTHS, memory // (width * height * 3 // 2))
+    parts: list[dict[str, NDArray[Any]]] = []
+    pictures: list[U8] = []
+    begin = 0
+    for bank in banks:
+        coef = space.encode(bank.landmarks)
+        kept = _choose(coef, np.ones(bank.n, bool), max(0, room - begin))
+        if not len(kept):
+            continue
+        place = np.full(bank.n + 1, -1, np.int64)
+        place[kept] = begin + np.arange(len(kept))
+        after = place[bank.following[kept]]
+        tensors = bank.tensors()
+        part = {name: tensors[name][kept] for name in ("corner", "landmarks", "origin", "scale")}
+        part["coef"] = coef[kept]
+        part["following"] = np.where(after < 0, place[kept], after)
+        parts.append(part)
+        pad = (0, height - bank.height), (0, width - bank.width)
+        half = (0, pad[0][1] // 2), (0, pad[1][1] // 2), (0, 0)
+        for j in kept:
+            luma = np.pad(bank.luma[j], pad, mode="edge")
+            pictures.append(join(luma, np.pad(bank.chroma[j], half, mode="edge")))
+        begin += len(kept)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Bank(pictures, joined | {"size": np.array([height, width], np.int32)}, space, config)
 
 
 def _choose(coef: F32, found: NDArray[np.bool_], most: int) -> NDArray[np.int64]:

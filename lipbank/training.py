@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipbank.bank import FILM, Bank, cut_bank, write_film
+from lipbank.bank import FILM, Bank, cut_bank, join_banks, write_film
 from lipbank.config import BUNDLE_FORMAT, RenderConfig, SearchConfig
 from lipbank.face import CheekModel
 from lipbank.mouth_space import MouthSpace
 from lipbank.shape import ShapeModel
 from lipsync.bundle import Manifest, write_bundle
+from lipsync.dataset.take import load_take
 from lipsync.engine import SAMPLE_RATE, TrainOptions
 from lipsync.frame_cycle import write_base
 from lipsync.progress import PartProgress, Progress
@@ -27,12 +29,18 @@ if TYPE_CHECKING:
 
 
 def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progress) -> Path:
-    """Make the bundle; see ``lipsync.engine.Engine.train``."""
+    """Make the bundle; see ``lipsync.engine.Engine.train``.
+
+    ``options.extra["more"]`` may list folders of further prepared takes of the same person: they enlarge the bank and
+    what is learned from. ``options.parent`` brings in the mouths of an earlier version's bank where its takes are gone.
+    """
     began = time.monotonic()
     preview = options.preview
     search, render = SearchConfig(), RenderConfig()
     progress.stage("mouths")
     space, cheeks, bank = learn_mouths(take, search, PartProgress(progress, 0.0, 0.3 if preview else 0.06))
+    more = [load_take(folder) for folder in options.extra.get("more", ())]
+    bank = _enlarged(bank, more, options.parent if not more else None, space)
     with tempfile.TemporaryDirectory(prefix="lipbank-") as scratch:
         folder = Path(scratch)
         progress.stage("base_clip")
@@ -47,6 +55,7 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
                 space,
                 minutes=options.minutes,
                 steps=options.steps,
+                more=more,
                 progress=PartProgress(progress, 0.14, 0.98),
             )
         progress.stage("writing")
@@ -59,7 +68,7 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
             sample_rate=SAMPLE_RATE,
             input_shape=(take.height, take.width, 3),
             feature="mel",
-            takes=tuple(extra.get("takes") or (take.folder.name,)),
+            takes=tuple(extra.get("takes") or [t.folder.name for t in (take, *more)]),
             consent_id=extra.get("consent_id"),
             parent=options.parent.name if options.parent else None,
             extra={
@@ -75,6 +84,23 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
         write_bundle(out, manifest, tensors(space, cheeks, shape, bank), files)
     progress.update(1.0)
     return out
+
+
+def _enlarged(bank: Bank, more: Sequence[PreparedTake], parent: Path | None, space: MouthSpace) -> Bank:
+    """The bank with the mouths of further takes, or of an earlier version."""
+    config = SearchConfig()
+    others = []
+    for take in more:
+        part = take.train
+        landmarks, found = take.landmarks[part.start : part.stop], take.found[part.start : part.stop]
+        others.append(cut_bank(take.i420(part.start, part.stop), landmarks, found, space, config))
+    if parent is not None:
+        from lipbank.engine import LipbankEngine
+
+        earlier = LipbankEngine.load(parent)
+        others.append(earlier.bank)
+        earlier.close()
+    return join_banks([bank, *others], space, config) if others else bank
 
 
 def learn_mouths(take: PreparedTake, search: SearchConfig, progress: Progress) -> tuple[MouthSpace, CheekModel, Bank]:

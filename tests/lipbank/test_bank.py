@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lipbank.bank import FILM, Bank, cut, cut_bank, inner_measures, join, split, write_film
+from lipbank.bank import FILM, Bank, cut, cut_bank, inner_measures, join, join_banks, split, write_film
 from lipbank.config import SearchConfig
 from lipbank.mouth_space import GAP, MouthSpace
 from lipsync.errors import BundleError, InvalidInputError
@@ -73,6 +73,21 @@ def test_memory_is_bounded_and_the_rare_mouths_stay(take, space, bank):
     assert 100 <= small.n <= 150
     assert small.luma.nbytes + small.chroma.nbytes <= 150 * each
     assert small.coef[:, GAP].max() == pytest.approx(bank.coef[:, GAP].max(), rel=0.05)
+
+
+def test_two_takes_make_one_bank(bank, space, tmp_path):
+    other = drawn_take(tmp_path / "second", seconds=8, seed=5, size=320)
+    part = other.train
+    second = cut_bank(other.i420(0, part.stop), other.landmarks[: part.stop], other.found[: part.stop], space)
+    assert second.width > bank.width
+    both = join_banks([bank, second], space, SearchConfig())
+    assert both.n == bank.n + second.n
+    assert np.array_equal(both.luma[3][: bank.height, : bank.width], bank.luma[3])
+    assert np.array_equal(both.luma[bank.n + 3], second.luma[3])
+    assert both.following[bank.n - 1] == bank.n - 1 and both.following[bank.n] == bank.n + 1
+    each = both.width * both.height * 3 // 2
+    small = join_banks([bank, second], space, SearchConfig(), memory=(bank.n + 60) * each)
+    assert bank.n < small.n <= bank.n + 60
 
 
 def test_a_mouth_that_never_opens_is_refused(tmp_path):

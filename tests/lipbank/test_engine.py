@@ -8,10 +8,18 @@ from lipbank.engine import LipbankEngine
 from lipbank.mouth_space import GAP
 from lipsync.bundle import load_tensors, read_manifest, update_manifest, write_bundle
 from lipsync.engine import HOP, TrainOptions
-from lipsync.errors import BundleError, CancelledError
+from lipsync.errors import BundleError, CancelledError, StudioError
 from lipsync.evaluation import correlation
 from lipsync.progress import SilentProgress
+from tests.fakes.drawn_take import drawn_take
 from tests.lipsync.test_engine_contract import EngineContract
+
+
+@pytest.fixture(scope="module")
+def loaded(preview):
+    engine = LipbankEngine.load(preview)
+    yield engine
+    engine.close()
 
 
 class TestLipbank(EngineContract):
@@ -22,6 +30,11 @@ class TestLipbank(EngineContract):
     @pytest.fixture
     def bundle(self, preview):
         return preview
+
+    @pytest.fixture
+    def engine(self, loaded):
+        """One for all tests: drawing leaves no trace in it, and the contract's own tests of closing load theirs."""
+        return loaded
 
     def test_the_mouth_follows_sound_it_never_heard(self, engine, take, space):
         part = take.held_out
@@ -35,10 +48,12 @@ class TestLipbank(EngineContract):
         gaps = engine.bank.coef[:, GAP]
         assert gaps[engine.rest.sources[0]] < np.percentile(gaps, 40)
 
-    def test_a_closed_engine_says_so(self, engine):
+    def test_a_closed_engine_says_so(self, preview):
+        engine = LipbankEngine.load(preview)
         engine.close()
-        with pytest.raises(Exception, match="closed"):
-            engine.infer([(0, engine.rest)])
+        rest = engine.rest
+        with pytest.raises(StudioError, match="closed"):
+            engine.infer([(0, rest)])
 
 
 def test_a_preview_says_what_it_is(preview, take):
@@ -107,3 +122,15 @@ def test_the_manifest_takes_what_the_job_knows(take, tmp_path):
     LipbankEngine.train(take, tmp_path / "out", TrainOptions(preview=True, extra=extra), SilentProgress())
     manifest = read_manifest(tmp_path / "out")
     assert (manifest.name, manifest.version, manifest.takes, manifest.consent_id) == ("Ann", "3", ("t1", "t2"), "c9")
+
+
+def test_a_second_take_and_a_parent_enlarge_the_bank(take, preview, tmp_path):
+    second = drawn_take(tmp_path / "second", seconds=8, seed=5)
+    options = TrainOptions(preview=True, extra={"more": [str(take.folder)]})
+    LipbankEngine.train(second, tmp_path / "more", options, SilentProgress())
+    manifest = read_manifest(tmp_path / "more")
+    assert manifest.extra["mouths"] == len(second.train) + len(take.train)
+    assert manifest.takes == ("second", "drawn")
+    LipbankEngine.train(second, tmp_path / "child", TrainOptions(preview=True, parent=preview), SilentProgress())
+    child = read_manifest(tmp_path / "child")
+    assert child.extra["mouths"] == manifest.extra["mouths"] and child.parent == preview.name
