@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from apps.control_api.live_runtime.frames import FRAME_S, FRAME_SAMPLES, DrivenFrame, MediaFrame
 from apps.control_api.live_runtime.pictures import FADE_IN, Picture
 
-AHEAD = 12
-"""Drawn frames kept ready: half a second, enough for the machine's hiccups."""
+AHEAD = 16
+"""Drawn frames kept ready: 0.64 s, enough for the machine's hiccups."""
 WAITING = 50
 """Speech frames that wait undrawn before the animator is held back: two seconds."""
-IDLE_AHEAD = 4
+IDLE_AHEAD = 8
 MAX_START = 6
 _CUT_SHARE = 0.25
 """How much of the last spoken picture is left in the first one after a cut: a mouth that shuts quickly."""
