@@ -61,13 +61,12 @@ class _Studio:
             **os.environ,
             "STUDIO_JOB_KINDS": json.dumps({KIND: BODY}),
             "STUDIO_LEASE": str(lease),
-            "STUDIO_MAX_ATTEMPTS": "1000",
             "STUDIO_TOKEN": "chaos",
             "STUDIO_LOG_LEVEL": "ERROR",
         }
         self.process = self._start()
         self.database = Database(f"sqlite:///{data / 'meta.db'}")
-        self.jobs = Jobs(self.database)
+        self.jobs = Jobs(self.database, max_attempts=1000)  # kept in the row by whoever submits
 
     def _start(self) -> subprocess.Popen[bytes]:
         with (self.data / "api.log").open("ab") as log:
