@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, *"scripts/studio.py --demo --demo-seconds 12 --demo-minutes 0.1 --port 0".split()]
+SMALL = ["--demo-seconds", "12", "--demo-minutes", "0.1"]
+COMMAND = [sys.executable, "scripts/studio.py", "--demo", *SMALL, "--port", "0"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
