@@ -3,7 +3,7 @@ import type { QueryClient } from "@tanstack/react-query";
 import { api, must } from "./client";
 import { getConnection } from "./connection";
 import { ApiError } from "./errors";
-import type { Job, StudioEvent } from "./types";
+import type { Job, JobLogLine, StudioEvent } from "./types";
 
 export type StreamState = "connecting" | "open" | "lost";
 
@@ -74,6 +74,12 @@ export class EventStream {
   }
 }
 
+const LEVELS = ["debug", "info", "warning", "error"] as const satisfies readonly JobLogLine["level"][];
+
+function levelOf(level: string): JobLogLine["level"] {
+  return LEVELS.find((name) => name === level) ?? "info";
+}
+
 const KEYS_BY_PREFIX: readonly (readonly [string, string])[] = [
   ["take", "takes"],
   ["consent", "takes"],
@@ -87,7 +93,11 @@ export function applyEvent(client: QueryClient, event: StudioEvent): void {
   if (event.type === "job") {
     applyJob(client, event.job);
   } else if (event.type === "job_log") {
-    void client.invalidateQueries({ queryKey: ["logs", event.job_id] });
+    const { at, level, line, seq } = event;
+    // Events carry no id of a line; the stream's number, made negative, cannot meet one.
+    client.setQueryData<JobLogLine[]>(["logs", event.job_id], (known) =>
+      known === undefined ? undefined : [...known, { id: -seq, at, level: levelOf(level), line }],
+    );
   } else if (event.type === "live") {
     if (event.name === "session_state") void client.invalidateQueries({ queryKey: ["sessions"] });
   } else {

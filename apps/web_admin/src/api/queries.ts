@@ -1,8 +1,27 @@
 /** What the page reads, by the names under which it is kept. Events keep it fresh (see `events.ts`). */
 import { queryOptions } from "@tanstack/react-query";
 import { api, must } from "./client";
+import type { JobLogLine } from "./types";
 
 const LIMIT = 100;
+const LOG_LIMIT = 200;
+const LOG_PAGES = 25;
+
+/** A job's lines from the first on, page by page; later ones come as events. */
+async function allLogs(id: string): Promise<JobLogLine[]> {
+  const lines: JobLogLine[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < LOG_PAGES; page += 1) {
+    const query: { limit: number; cursor: string | null } = { limit: LOG_LIMIT, cursor };
+    const part: { items: JobLogLine[]; next_cursor?: string | null } = await must(
+      api().GET("/api/v1/jobs/{job_id}/logs", { params: { path: { job_id: id }, query } }),
+    );
+    lines.push(...part.items);
+    cursor = part.next_cursor ?? null;
+    if (cursor === null) break;
+  }
+  return lines;
+}
 
 export const queries = {
   checks: () =>
@@ -56,12 +75,8 @@ export const queries = {
   logs: (id: string) =>
     queryOptions({
       queryKey: ["logs", id],
-      queryFn: async () =>
-        (
-          await must(
-            api().GET("/api/v1/jobs/{job_id}/logs", { params: { path: { job_id: id }, query: { limit: 500 } } }),
-          )
-        ).items,
+      queryFn: () => allLogs(id),
+      staleTime: Number.POSITIVE_INFINITY,
     }),
   sessions: () =>
     queryOptions({

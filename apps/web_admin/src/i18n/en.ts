@@ -134,6 +134,8 @@ export default {
     title: "What the check found",
     preparing: "Preparing the recording",
     duplicate: "This recording was uploaded before",
+    fine_one: "{{count}} point is in order",
+    fine_other: "{{count}} points are in order",
     verdict: {
       ok: "The recording is good",
       warning: "The recording can be used; some points would make it better",
@@ -176,8 +178,6 @@ export default {
   },
   result: {
     real: "The recording",
-    generated: "The avatar",
-    notYet: "It can talk once it is approved.",
     figures: "Judged on the part of the recording that training never saw:",
     live: "Go live",
     again: "Train again",

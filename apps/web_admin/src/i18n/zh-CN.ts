@@ -121,6 +121,8 @@ const zh: typeof en = {
     title: "检查结果",
     preparing: "正在准备素材",
     duplicate: "此录像以前上传过",
+    fine_one: "{{count}} 项正常",
+    fine_other: "{{count}} 项正常",
     verdict: { ok: "录像质量良好", warning: "录像可以使用，按下列建议改进效果会更好", error: "录像暂时无法使用" },
     next: "查看抠像",
     wait: "正在准备…",
@@ -159,8 +161,6 @@ const zh: typeof en = {
   },
   result: {
     real: "原始录像",
-    generated: "数字人",
-    notYet: "批准后即可开口。",
     figures: "以训练未见过的部分评判：",
     live: "开始直播",
     again: "重新训练",

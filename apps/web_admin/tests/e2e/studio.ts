@@ -93,12 +93,14 @@ export async function open(page: Page, studio: Studio, route = "/"): Promise<voi
 export const test = base.extend<object, { studio: Studio }>({
   studio: [
     async ({}, use) => {
-      const data = mkdtempSync(path.join(tmpdir(), "studio-e2e-"));
+      // A folder that is given is kept: pictures of pages with takes and avatars in them need one.
+      const kept = process.env.STUDIO_E2E_DATA;
+      const data = kept ?? mkdtempSync(path.join(tmpdir(), "studio-e2e-"));
       const studio = new Studio(data);
       await studio.start();
       await use(studio);
       await studio.stop();
-      rmSync(data, { recursive: true, force: true });
+      if (kept === undefined) rmSync(data, { recursive: true, force: true });
     },
     { scope: "worker", timeout: 60_000 },
   ],

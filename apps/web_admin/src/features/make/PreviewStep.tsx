@@ -6,21 +6,20 @@ import { TryOut } from "./TryOut";
 export function PreviewStep({ avatarId, onNext }: { avatarId: string; onNext: () => void }) {
   const { t } = useTranslation();
   return (
-    <div className="live-grid">
-      <TryOut avatarId={avatarId} />
-      <Stack className="panel" gap="md">
+    <Stack>
+      <TryOut avatarId={avatarId}>
         <Title order={2} size="h4">
           {t("preview.title")}
         </Title>
         <Text size="sm" c="dimmed">
           {t("preview.lead")}
         </Text>
-        <Group justify="flex-end">
-          <Button size="md" onClick={onNext}>
-            {t("preview.next")}
-          </Button>
-        </Group>
-      </Stack>
-    </div>
+      </TryOut>
+      <Group justify="flex-end">
+        <Button size="md" onClick={onNext}>
+          {t("preview.next")}
+        </Button>
+      </Group>
+    </Stack>
   );
 }

@@ -1,4 +1,4 @@
-import { Button, Group, SimpleGrid, Stack, Text, Title } from "@mantine/core";
+import { Button, Group, Stack, Text, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { api, must } from "../../api/client";
@@ -48,41 +48,39 @@ interface ResultProps {
 function Result({ take, avatar, modelId, onAgain }: ResultProps) {
   const { t } = useTranslation();
   return (
-    <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg" style={{ alignItems: "start" }}>
-      <Stack className="panel">
-        <Title order={2} size="h5">
-          {t("result.real")}
-        </Title>
-        {take.video_url != null && <video className="picture" src={address(take.video_url)} controls playsInline aria-label={t("result.real")} />}
-        <Title order={2} size="h5">
-          {t("result.generated")}
-        </Title>
-        {avatar.state === "ready" ? <TryOut avatarId={avatar.id} /> : <Text c="dimmed">{t("result.notYet")}</Text>}
-      </Stack>
+    <Stack gap="lg">
       <Stack className="panel" gap="md">
         <Group justify="space-between">
-          <Title order={2} size="h4">
-            {avatar.name}
-          </Title>
-          <AvatarTag state={avatar.state} />
+          <Group gap="sm">
+            <Title order={2} size="h4">
+              {avatar.name}
+            </Title>
+            <AvatarTag state={avatar.state} />
+          </Group>
+          <Group>
+            <Button variant="default" onClick={onAgain}>
+              {t("result.again")}
+            </Button>
+            {avatar.state === "ready" && <LinkButton to={`/live?avatar=${avatar.id}`}>{t("result.live")}</LinkButton>}
+          </Group>
         </Group>
         {avatar.state === "in_review" && modelId !== "" && <Review modelId={modelId} />}
         <Text size="sm" c="dimmed">
           {t("result.figures")}
         </Text>
         <Metrics metrics={avatar.metrics} />
-        <Group>
-          {avatar.state === "ready" && (
-            <LinkButton size="md" to={`/live?avatar=${avatar.id}`}>
-              {t("result.live")}
-            </LinkButton>
-          )}
-          <Button size="md" variant="default" onClick={onAgain}>
-            {t("result.again")}
-          </Button>
-        </Group>
       </Stack>
-    </SimpleGrid>
+      {avatar.state === "ready" && (
+        <TryOut avatarId={avatar.id}>
+          <Title order={2} size="h5">
+            {t("result.real")}
+          </Title>
+          {take.video_url != null && (
+            <video className="picture" src={address(take.video_url)} controls playsInline preload="metadata" aria-label={t("result.real")} />
+          )}
+        </TryOut>
+      )}
+    </Stack>
   );
 }
 

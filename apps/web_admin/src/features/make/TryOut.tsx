@@ -1,5 +1,5 @@
 import { Button, Stack } from "@mantine/core";
-import { useEffect, useSyncExternalStore } from "react";
+import { type ReactNode, useEffect, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { Icon } from "../../components/Icon";
 import { live } from "../live/live_connection";
@@ -7,7 +7,7 @@ import { SayBox } from "../live/SayBox";
 import { Stage } from "../live/Stage";
 
 /** Lets an avatar talk inside a step of the way; its session ends when the step is left. */
-export function TryOut({ avatarId }: { avatarId: string }) {
+export function TryOut({ avatarId, children }: { avatarId: string; children: ReactNode }) {
   const { t, i18n } = useTranslation();
   const state = useSyncExternalStore(live.subscribe, live.state);
   useEffect(() => () => void live.close(), []);
@@ -16,13 +16,16 @@ export function TryOut({ avatarId }: { avatarId: string }) {
     await live.open({ avatar_id: avatarId, transport: "webrtc", mark: { language: i18n.language === "en" ? "en" : "zh" } });
   };
   return (
-    <Stack gap="md">
+    <div className="live-grid">
       <Stage state={state}>
         <Button size="md" leftSection={<Icon name="play" size={18} />} onClick={() => void start()}>
           {t("preview.start")}
         </Button>
       </Stage>
-      <SayBox connection={live} sessionId={state.name === "live" ? state.session.id : null} canChat={false} />
-    </Stack>
+      <Stack className="panel" gap="md">
+        {children}
+        <SayBox connection={live} sessionId={state.name === "live" ? state.session.id : null} canChat={false} />
+      </Stack>
+    </div>
   );
 }
