@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             print("training ...", flush=True)
             folder = train_voice(args.voice, Path(temporary) / "voice", transcript=transcript, options=options)
         voice = ClonedVoice.load(folder)
-        recording = prepare(load(args.voice), None, SilentProgress())
+        # No language: the words of the training part are not needed to judge.
+        recording = prepare(load(args.voice), None, SilentProgress(), language="")
         held = np.concatenate([judge.levelled(u.sound) for u in recording.held_out])
         referee = judge.Referee.learn([u.sound for u in recording.train], judge.other_voices())
         figures, reference = _judge(voice, args.likeness, held, referee)
