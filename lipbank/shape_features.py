@@ -26,6 +26,7 @@ ACTIVE_UNDER_LEVEL = 4.0
 """A frame is speech if its mean log-energy is within this (natural log of power) of the voice's level."""
 _LEVEL_RISE, _LEVEL_FALL = 0.3, 0.005
 _LEVEL_REACH, _LEVEL_RANGE = 6.5, 7.0
+_CLEAN_DEPTH, _NOISY_DEPTH, _FLOOR_RISE = 2.5, 1.9, 0.01  # the quietest of the last seconds, under the voice's level
 _PRIOR_FRAMES = 150.0
 _OWN, _FOREIGN = 0.35, 0.65  # distance of the running mean from the take's; its own voice stays under 0.45
 _MEMORY_FRAMES = 2000.0
@@ -67,7 +68,8 @@ class Heard:
         features: float32 (m, 40), or (m, 88) with states.
         activity: (m,), how far the frame's energy stands above (negative: below) the voice's level, in feature units.
         gain: (m,), energy of the take's voice over this one's.
-        foreign: (m,), 0 for the take's own voice to 1 for another voice, or noise, by its running mean spectrum.
+        foreign: (m,), 0 for the take's own voice to 1 for another, by its running mean spectrum; 0 too where there are
+            no quiet moments between the syllables, because then it is noise that moved the mean.
     """
 
     features: Features
@@ -94,6 +96,7 @@ class FeatureStream:
         self._mean = self._stats.mean.astype(np.float64)
         self._level = self._stats.level
         self._weight = _PRIOR_FRAMES
+        self._floor = self._level - _CLEAN_DEPTH - 0.5
 
     def get_used_to(self, voice: VoiceStats) -> None:
         """Begin with this voice's ordinary spectrum instead of the take's."""
@@ -117,9 +120,14 @@ class FeatureStream:
                 self._mean += (frame - self._mean) / self._weight
             features[i] = (frame - self._mean) / SCALE
             activity[i] = (loud - self._level) / SCALE
+            if loud < self._floor:
+                self._floor += _LEVEL_RISE * (loud - self._floor)
+            else:
+                self._floor = min(self._floor + _FLOOR_RISE, self._level)
+            clean = (self._level - self._floor - _NOISY_DEPTH) / (_CLEAN_DEPTH - _NOISY_DEPTH)
             apart = self._stats.mean - self._mean
             gain[i] = np.exp(np.clip(apart.mean(), -6, 6))
-            foreign[i] = np.clip((apart.std() - _OWN) / (_FOREIGN - _OWN), 0, 1)
+            foreign[i] = np.clip((apart.std() - _OWN) / (_FOREIGN - _OWN), 0, 1) * min(max(clean, 0.0), 1.0)
         return Heard(np.clip(features, LOW, HIGH), activity, gain, foreign)
 
 
