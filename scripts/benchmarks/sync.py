@@ -138,7 +138,8 @@ def _offsets(peer: _live.Peer) -> tuple[NDArray[np.float64], NDArray[np.float64]
     lumas = np.array([got.data[0] for got in peer.pictures])
     shown = np.flatnonzero((lumas[1:] > 126) & (lumas[:-1] <= 126)) + 1
     seen = peer.reports["video"].wall(stamps[shown])
-    first = peer.sounds[0].stamp
+    starts = np.array([got.stamp for got in peer.sounds])
+    size = len(peer.sounds[0].data)
     pcm = np.concatenate([got.data for got in peer.sounds]).astype(np.float64) / 32768
     t = np.arange(len(pcm)) / RATE
     window = 240
@@ -146,7 +147,9 @@ def _offsets(peer: _live.Peer) -> tuple[NDArray[np.float64], NDArray[np.float64]
     level = np.abs(np.convolve(tone, np.ones(window) / window, "full")[window - 1 :][: len(pcm)]) * 2
     # The window looks ahead, so half level is crossed half a window before the tone's first sample.
     on = np.flatnonzero((level[1:] > 0.25) & (level[:-1] <= 0.25)) + 1 + window // 2
-    heard = peer.reports["audio"].wall(first + on / RATE)
+    # Each sample has its own packet's stamp: where the server's clock stood still, both tracks' stamps jump.
+    place = np.minimum(on // size, len(starts) - 1)
+    heard = peer.reports["audio"].wall(starts[place] + (on - place * size) / RATE)
     pairs = []
     for at in heard:
         k = int(np.argmin(np.abs(seen - at))) if len(seen) else 0
