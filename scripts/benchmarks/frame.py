@@ -58,10 +58,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             part[:] = (mouth * mask + part * (1 - mask)).astype(np.uint8)
             cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420)
 
+        def composed(compositor: Compositor, patch: Patch = patch, out: Any = out) -> Callable[[int], Any]:
+            return lambda k: compositor.compose(k % compositor.base.n, patch, out)
+
         times = _interleaved(
             {
-                "ms": lambda k, c=plain, p=patch, o=out, n=count: c.compose(k % n, p, o),
-                "keyed_ms": lambda k, c=keyed, p=patch, o=out, n=count: c.compose(k % n, p, o),
+                "ms": composed(plain),
+                "keyed_ms": composed(keyed),
                 "reference_ms": paste_back,
             },
             args.rounds,
