@@ -1,6 +1,7 @@
 /** The whole way in a real browser: consent, upload, report, cut-out, first words, training, result, live. */
 import { mkdirSync } from "node:fs";
 import path from "node:path";
+import { AxeBuilder } from "@axe-core/playwright";
 import { demoTake, expect, open, test, useLanguage } from "./studio";
 import { watch } from "./watch";
 
@@ -13,6 +14,8 @@ test("a recording becomes an avatar that talks live", async ({ page, studio }) =
   test.setTimeout(900_000);
   const take = demoTake(SECONDS);
   const shot = async (name: string) => {
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    expect(violations.map((violation) => `${name}: ${violation.id} ${violation.nodes[0]?.target}`)).toEqual([]);
     if (folder === undefined) return;
     mkdirSync(folder, { recursive: true });
     await page.screenshot({ path: path.join(folder, `way-${name}.png`), fullPage: true });

@@ -9,6 +9,9 @@ import { ErrorNote } from "../../components/ErrorNote";
 const KINDS = ["original", "colour", "blur", "image", "video"] as const;
 const ACCEPT = { image: "image/png,image/jpeg,image/webp", video: "video/mp4,video/webm,video/quicktime" } as const;
 
+/** What a broadcast begins with: nobody wants to see the green screen. */
+export const CALM: Background = { kind: "colour", colour: "#202830", upload_id: null };
+
 interface BackgroundChoiceProps {
   readonly value: Background;
   readonly onChange: (value: Background) => void;

@@ -9,7 +9,7 @@ import { Empty } from "../../components/Empty";
 import { LinkButton } from "../../components/LinkButton";
 import { Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
-import { BackgroundChoice, isComplete } from "./BackgroundChoice";
+import { BackgroundChoice, CALM, isComplete } from "./BackgroundChoice";
 import { live } from "./live_connection";
 import { OpenSessions } from "./OpenSessions";
 import { SayBox } from "./SayBox";
@@ -34,7 +34,7 @@ function Setup({ avatars, voices, first }: SetupProps) {
   const state = useSyncExternalStore(live.subscribe, live.state);
   const [avatarId, setAvatarId] = useState(first ?? avatars[0]?.id ?? "");
   const [voiceId, setVoiceId] = useState(AUTO);
-  const [background, setBackground] = useState<Background>({ kind: "original", colour: "#202830", upload_id: null });
+  const [background, setBackground] = useState<Background>(CALM);
   const running = state.name === "opening" || state.name === "connecting" || state.name === "live";
   const start = async () => {
     await live.close();

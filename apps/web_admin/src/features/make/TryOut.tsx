@@ -2,6 +2,7 @@ import { Button, Stack } from "@mantine/core";
 import { type ReactNode, useEffect, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { Icon } from "../../components/Icon";
+import { CALM } from "../live/BackgroundChoice";
 import { live } from "../live/live_connection";
 import { SayBox } from "../live/SayBox";
 import { Stage } from "../live/Stage";
@@ -13,7 +14,7 @@ export function TryOut({ avatarId, children }: { avatarId: string; children: Rea
   useEffect(() => () => void live.close(), []);
   const start = async () => {
     await live.close();
-    await live.open({ avatar_id: avatarId, transport: "webrtc", mark: { language: i18n.language === "en" ? "en" : "zh" } });
+    await live.open({ avatar_id: avatarId, transport: "webrtc", background: CALM, mark: { language: i18n.language === "en" ? "en" : "zh" } });
   };
   return (
     <div className="live-grid">
