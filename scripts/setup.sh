@@ -15,7 +15,6 @@ case $mode in run) lock=requirements/base.txt ;; test) lock=requirements/test.tx
 *) sed -n '2,8s/^# \{0,1\}//p' "$0" && exit 2 ;; esac
 
 TORCH=2.13.0
-TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
 PAGE=apps/web_admin
 LOGS=.cache/setup
 mkdir -p "$LOGS"
@@ -111,6 +110,7 @@ command -v node >/dev/null || needed+=(nodejs)
 command -v npm >/dev/null || needed+=(npm)
 if [ "$(uname -s)" = Linux ]; then
   has_library libportaudio.so.2 || useful+=(libportaudio2)
+  command -v flite >/dev/null || useful+=(flite)
   if [ "$mode" = test ]; then
     command -v chromium >/dev/null || command -v google-chrome >/dev/null || useful+=(chromium)
     command -v redis-server >/dev/null || useful+=(redis-server)
@@ -126,7 +126,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         die "Python 3.11 is missing and cannot be installed from here." \
           "Debian 12:           apt-get install python3.11 python3.11-venv" \
           "Ubuntu:              the packages python3.11 and python3.11-venv, from the deadsnakes archive where Ubuntu has none" \
-          "any system with uv:  uv python install 3.11   (https://docs.astral.sh/uv), then run this again" \
+          "any system with uv:  uv python install 3.11, then run this again" \
           "a Python elsewhere:  STUDIO_PYTHON=/path/to/python3.11 $0 $mode"
       fi ;;
     esac
@@ -181,11 +181,9 @@ if ! "$py" -c "from importlib.metadata import version as v; import sys; sys.exit
   index=()
   if [ -n "${STUDIO_TORCH_INDEX:-}" ]; then
     index=(--index-url "$STUDIO_TORCH_INDEX")
-  elif [ "$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null &&
-    "$py" -c "import urllib.request as u; u.urlopen('$TORCH_CPU_INDEX/torch/', timeout=4)" >/dev/null 2>&1; then
-    # Without an NVIDIA card the CPU build does, and is a tenth of the download.
-    index=(--extra-index-url "$TORCH_CPU_INDEX")
   fi
+  command -v nvidia-smi >/dev/null || [ -n "${STUDIO_TORCH_INDEX:-}" ] ||
+    say "      no NVIDIA card here: STUDIO_TORCH_INDEX=<an index of PyTorch's CPU builds> makes this a tenth of the download"
   again torch "$py" -m pip install --progress-bar off "${index[@]}" "torch==$TORCH" || die "PyTorch could not be installed." \
     "Look at $LOGS/torch.log. STUDIO_TORCH_INDEX names another package index to take it from."
 fi

@@ -110,5 +110,5 @@ class LiveLimits:
     connect_timeout_s: float = 600.0
     handshake_s: float = 20.0
     lost_after_s: float = 6.0
-    linger_s: float = 2.0
+    linger_s: float = 8.0
     unload_after_s: float = 60.0
