@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.dataset.take import load_take
+from lipsync.dataset.take import META, PreparedTake, load_take
 from lipsync.engine import FPS
 from lipsync.errors import NotFoundError
+from lipsync.media.layers import split_layers
 from lipsync.media.video import read_frames
 
 Picture = NDArray[np.uint8]
@@ -30,39 +32,54 @@ def draw(folder: Path, t: float, layer: str, width: int | None) -> tuple[bytes, 
     Args:
         folder: The take's folder.
         t: Seconds; a time after the end gives the last picture.
-        layer: "original" and "alpha" give JPEG; "keyed" (the person) and "face" (the face alone) PNG with transparency.
+        layer: "original" and "alpha" give JPEG; "keyed" (the whole person) and its parts "face", "hair" and
+            "shoulders" PNG with transparency, without the screen's colour.
         width: Scaled down to this many pixels, if given and smaller.
     """
-    take = load_take(folder)
+    stamp = _stamp(folder)
+    take = _take(folder, stamp)
     index = min(max(int(t * FPS), 0), take.n - 1)
     if layer == "alpha":
         return _encoded(_first(take.alpha(index, index + 1)), width, ".jpg"), "image/jpeg"
-    frame = _first(take.frames(index, index + 1))
     if layer == "original":
-        return _encoded(frame, width, ".jpg"), "image/jpeg"
-    alpha = _first(take.alpha(index, index + 1))
-    if layer == "face":
-        alpha = np.minimum(alpha, _face(take.landmarks[index], alpha.shape))
-    return _encoded(np.dstack([frame, alpha]), width, ".png"), "image/png"
+        return _encoded(_first(take.frames(index, index + 1)), width, ".jpg"), "image/jpeg"
+    person, alpha = _person(folder, stamp, index)
+    if layer != "keyed":
+        alpha = split_layers(person, alpha, take.landmarks[index])[layer]
+    return _encoded(np.dstack([person, alpha]), width, ".png"), "image/png"
 
 
 def thumbnail(folder: Path, target: Path, width: int = 320) -> None:
     """Write a small JPEG of the person of a prepared take to ``target``: keyed, on a quiet grey."""
-    take = load_take(folder)
-    index = take.n // 3
-    frame, alpha = _first(take.frames(index, index + 1)), _first(take.alpha(index, index + 1))
+    stamp = _stamp(folder)
+    person, alpha = _person(folder, stamp, _take(folder, stamp).n // 3)
     share = alpha[..., None].astype(np.float32) / 255.0
-    flat = np.clip(frame * share + 196.0 * (1.0 - share), 0, 255).astype(np.uint8)
+    flat = np.clip(person * share + 196.0 * (1.0 - share), 0, 255).astype(np.uint8)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}")
     aside.write_bytes(_encoded(flat, width, ".jpg"))
     aside.replace(target)
 
 
-def _face(landmarks: NDArray[np.float32], shape: Any) -> Picture:
-    mask = np.zeros(shape, np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(landmarks).astype(np.int32)), 255)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), max(1.0, shape[1] / 256)), np.uint8)
+def _stamp(folder: Path) -> int:
+    """When the take was prepared: what is kept of it is kept for this preparation alone."""
+    try:
+        return (folder / META).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=4)
+def _take(folder: Path, _stamp: int) -> PreparedTake:
+    return load_take(folder)
+
+
+@lru_cache(maxsize=6)
+def _person(folder: Path, stamp: int, index: int) -> tuple[Picture, Picture]:
+    """One picture without the screen's colour, and its matte. Kept: one moment is looked at in several layers."""
+    for person, alpha in _take(folder, stamp).foreground(index, index + 1):
+        return person, alpha
+    raise _GONE
 
 
 def _at(video: Path, t: float) -> Picture:

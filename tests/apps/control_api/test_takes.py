@@ -20,6 +20,7 @@ from apps.control_api.worker.loop import Worker
 from tests.apps.control_api.conftest import CONSENT, Api
 from tests.apps.control_api.test_guard import assert_error
 
+PARTS = ("keyed", "face", "hair", "shoulders")
 REPORT_OK = {"ok": True, "findings": [], "info": {"mic_profile": {"snr_db": 40.0}}}
 
 
@@ -318,7 +319,7 @@ async def test_a_real_take_is_prepared_and_previewed(api: Api, demo_take: Path) 
     assert job["state"] == "succeeded", job["error"]
     take = (await api.client.get(f"/takes/{take['id']}")).json()
     assert take["state"] == "prepared" and take["preview_avatar_id"] == job["result"]["preview_avatar_id"]
-    for layer, kind in (("original", "jpeg"), ("alpha", "jpeg"), ("keyed", "png"), ("face", "png")):
+    for layer, kind in (*((jpeg, "jpeg") for jpeg in ("original", "alpha")), *((png, "png") for png in PARTS)):
         url = "http://127.0.0.1:9001" + take["preview_url"]
         picture = await api.stranger.get(f"{url}&t=2&layer={layer}&width=200")
         assert picture.status_code == 200 and picture.headers["content-type"] == f"image/{kind}"

@@ -10,7 +10,7 @@ from apps.control_api.api.wire.base import Command, Identifier, Name, Page, Text
 
 ConsentScope = Literal["train", "live", "export", "market"]
 TakeState = Literal["checking", "rejected", "preparing", "prepared", "failed"]
-Layer = Literal["original", "keyed", "alpha", "face"]
+Layer = Literal["original", "keyed", "alpha", "face", "hair", "shoulders"]
 
 
 class ConsentCreate(Command):

@@ -9783,7 +9783,7 @@ export interface operations {
     preview_take: {
         parameters: {
             query?: {
-                layer?: "original" | "keyed" | "alpha" | "face";
+                layer?: "original" | "keyed" | "alpha" | "face" | "hair" | "shoulders";
                 /** @description Seconds from the start. */
                 t?: number;
                 /** @description Scaled down to this width. */
