@@ -32,7 +32,7 @@ class Present:
         prepared = row.state == "prepared"
         report = {k: v for k, v in row.report.items() if k != "duplicate_of"}
         return wt.Take(
-            **row.model_dump(exclude={"report", "consent_id", "video_sha256", "voice_sha256"}),
+            **row.model_dump(exclude={"report", "consent_id", "video_sha256", "voice_sha256", "face_embedding"}),
             report=wt.TakeReport.model_validate(report or {"ok": False, "findings": []}),
             consent=wt.Consent.model_validate(consent),
             duplicate_of=row.report.get("duplicate_of"),

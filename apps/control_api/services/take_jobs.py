@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from apps.control_api.services import registration
 from apps.control_api.services.bodies import Done
@@ -14,6 +14,7 @@ from apps.control_api.services.takes import source_files
 from apps.control_api.services.tools import Tools
 from apps.control_api.storage.clock import now
 from apps.control_api.storage.tables import AvatarRow, JobRow, TakeRow
+from apps.control_api.storage.tables.base import new_id
 from lipsync.errors import CancelledError, NotFoundError, StudioError
 from lipsync.progress import PartProgress, Progress
 
@@ -48,6 +49,8 @@ class PrepareTake:
             done.state, done.updated_at = "prepared", now()
             done.mic_profile = take.meta.get("mic_profile") or done.mic_profile
             done.chroma_info = take.meta.get("chroma_info") or done.chroma_info
+            done.face_embedding = take.meta.get("face_embedding") or []
+            done.face_id = _face_id(session, done)
             if preview is not None:
                 self._enter_preview(session, preview, row, (take.width, take.height))
                 done.preview_avatar_id = preview.owner_id
@@ -133,3 +136,15 @@ class PrepareTake:
         session.merge(avatar)
         session.merge(model)
         emit(session, "system", {"name": "avatar_changed", "data": {"avatar_id": avatar.id}})
+
+
+def _face_id(session: Session, take: TakeRow) -> str | None:
+    """The id that all takes of this person have: that of the take most like it, else its own; None without a face."""
+    from lipsync.face.identity import find_same
+
+    if not take.face_embedding:
+        return None
+    query = select(TakeRow).where(col(TakeRow.id) != take.id, col(TakeRow.face_id).is_not(None))
+    others = {row.id: row for row in session.exec(query)}
+    same = find_same(take.face_embedding, {id_: row.face_embedding for id_, row in others.items()})
+    return others[same].face_id if same is not None else take.face_id or new_id()

@@ -249,7 +249,6 @@ class Takes:
             row.report = {**row.report, **report}
             row.mic_profile = info.get("mic_profile") or {}
             row.chroma_info = info.get("chroma_info") or {}
-            row.face_id = info.get("face_id")
             row.updated_at = now()
             row.state = "preparing" if report["ok"] else "rejected"
             if report["ok"]:

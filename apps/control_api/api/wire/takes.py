@@ -76,7 +76,7 @@ class Take(Wire):
     size_bytes: int
     report: TakeReport
     consent: Consent
-    face_id: str | None
+    face_id: str | None = Field(description="The same for takes that look like one person; null until prepared.")
     mic_profile: dict[str, Any]
     chroma_info: dict[str, Any]
     job_id: str | None = Field(description="The job that prepares it; starts by itself.")

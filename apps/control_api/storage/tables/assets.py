@@ -35,6 +35,7 @@ class TakeRow(Row, table=True):
     size_bytes: int
     report: dict[str, Any] = json_column()
     face_id: str | None = Field(default=None, index=True)
+    face_embedding: list[float] = json_column(list)
     mic_profile: dict[str, Any] = json_column()
     chroma_info: dict[str, Any] = json_column()
     consent_id: str = Field(foreign_key="consents.id", index=True)

@@ -2324,7 +2324,10 @@ export interface components {
              * @description An earlier take with the same video, if any.
              */
             duplicate_of?: string | null;
-            /** Face Id */
+            /**
+             * Face Id
+             * @description The same for takes that look like one person; null until prepared.
+             */
             face_id: string | null;
             /** Id */
             id: string;
