@@ -86,7 +86,7 @@ def _check_form(report: TakeReport, info: VideoInfo) -> None:
     if info.rotation:
         report.add("rotation", "ok", info.rotation, "0")
     report.add("variable_frame_rate", "warning" if info.variable_rate else "ok", round(info.fps, 3), "constant")
-    report.grade("frame_rate", round(info.fps, 3), warn=(23.5, 61.0), error=(14.0, 121.0))
+    report.grade("frame_rate", round(info.fps, 3), warn=(23.5, 61.0), error=(14.0, 121.0), wanted="24 .. 60")
     largest = max(info.coded_width, info.coded_height)
     if largest > _LARGEST:
         report.add("too_large_picture", "error", f"{info.coded_width}x{info.coded_height}", "<= 4096")

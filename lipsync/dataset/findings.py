@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from lipsync.dataset.finding_texts import TEXTS
+from lipsync.dataset.finding_texts import TEXTS, value_in_words, wanted_in_words
 
 Severity = Literal["error", "warning", "ok"]
 
@@ -58,11 +58,12 @@ class TakeReport:
             value = round(value, 4)
         text = TEXTS[code]
         good = severity == "ok"
-        said = {
-            "value": "?" if value is None else f"{value:.4g}" if isinstance(value, float) else value,
-            "wanted": wanted,
+        message = {
+            lang: (text.good if good else text.bad)[lang].format(
+                value=value_in_words(code, value, lang), wanted=wanted_in_words(code, wanted, lang)
+            )
+            for lang in ("zh-CN", "en")
         }
-        message = {lang: (text.good if good else text.bad)[lang].format(**said) for lang in ("zh-CN", "en")}
         remedy = {lang: "" if good else text.remedy[lang] for lang in ("zh-CN", "en")}
         self.findings.append(Finding(code, severity, value, wanted, message, remedy))
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,6 +59,49 @@ def test_every_finding_has_words_in_both_languages(good: TakeReport) -> None:
         assert not text.bad["en"] or text.remedy["en"], code
     copy = json.loads(json.dumps(good.as_dict(), ensure_ascii=False))
     assert copy["ok"] and len(copy["findings"]) == len(good.findings)
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "limits", "zh", "en"),
+    [
+        (
+            "resolution",
+            512,
+            {"warn": (720, None)},
+            "512 像素\uff0c建议至少 720。",
+            "512 pixels; it should be at least 720.",
+        ),
+        (
+            "blur",
+            0.5,
+            {"warn": (0.75, None)},
+            "模糊\uff080.5\uff09\uff0c建议至少 0.75。",
+            "(0.5); it should be at least 0.75.",
+        ),
+        ("screen_spill", 0.2, {"warn": (None, 0.08)}, "建议不超过 0.08。", "it should be at most 0.08."),
+        ("duration", 12.0, {"warn": (30.0, 900.0)}, "建议 30 到 900。", "it should be between 30 and 900."),
+        ("face_found", 0.51234, {"warn": (0.95, None)}, "只有 51.2 % 的画面", "in only 51.2 % of the pictures"),
+        ("face_found", 0.5, {"warn": (0.95, None)}, "需要至少 95 %。", "it should be at least 95 %."),
+        ("screen", "green", None, "幕布颜色\uff1a绿色。", "Screen colour: green."),
+    ],
+)
+def test_figures_are_said_as_people_say_them(
+    code: str, value: float | str, limits: dict[str, Any] | None, zh: str, en: str
+) -> None:
+    report = TakeReport()
+    if limits is None:
+        report.add(code, "ok", value)
+    else:
+        report.grade(code, float(value), **limits)
+    (finding,) = report.findings
+    assert zh in finding.message["zh-CN"] and en in finding.message["en"], finding.message
+
+
+def test_chinese_words_have_chinese_punctuation() -> None:
+    for code, text in TEXTS.items():
+        for part in (text.good, text.bad, text.remedy):
+            assert not re.search(r"[\u4e00-\u9fff} ][,;:()?!]|[,;:()?!][\u4e00-\u9fff]", part["zh-CN"]), code
+            assert not re.search(r"[>=<]=? ?\d|\.\. ", part["en"] + part["zh-CN"]), code
 
 
 def test_files_that_are_no_take_have_codes_of_their_own(tmp_path: Path) -> None:
