@@ -67,8 +67,12 @@ class Settings(BaseSettings):
         default_factory=list, description="Hosts beside loopback that a caller may name as `base_url` of replies."
     )
     minimum_metrics: dict[str, float] = Field(
-        default_factory=lambda: {"lip_gap_corr": 0.15, "sharpness": 0.5},
+        default_factory=lambda: {"lip_gap_corr": 0.4, "gap_std_ratio": 0.4, "sharpness": 0.6, "lag_ms": -80.0},
         description="A trained version below any of these goes to review instead of live.",
+    )
+    maximum_metrics: dict[str, float] = Field(
+        default_factory=lambda: {"sharpness": 1.5, "lag_ms": 80.0},
+        description="The same for one above any of these. A figure that was not measured counts for neither.",
     )
 
     job_kinds: dict[str, str] = Field(

@@ -66,7 +66,8 @@ class TrainAvatar:
             consent_id=version.consent_id,
             parent=parent.version if parent else None,
         )
-        reasons = registration.shortcomings(manifest.metrics, self._tools.settings.minimum_metrics)
+        bounds = self._tools.settings
+        reasons = registration.shortcomings(manifest.metrics, bounds.minimum_metrics, bounds.maximum_metrics)
         for reason in reasons:
             progress.log(f"In review: {reason}")
         thumbnail(files.take(take_row.id), files.avatar(version.owner_id) / "thumbnail.jpg")

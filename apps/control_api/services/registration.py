@@ -143,10 +143,15 @@ def enter_voice(session: Session, tools: Tools, version: Version, backend: str, 
     emit(session, "system", {"name": "voice_changed", "data": {"voice_id": voice.id}})
 
 
-def shortcomings(metrics: dict[str, Any], minimum: dict[str, float]) -> list[str]:
-    """Return why a version may not go live by itself: each figure that was measured and is below its minimum."""
+def shortcomings(metrics: dict[str, Any], minimum: dict[str, float], maximum: dict[str, float]) -> list[str]:
+    """Return why a version may not go live by itself: each figure that was measured and is out of its bounds."""
+    measured = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return [
-        f"{name} is {metrics[name]:.3g}, wanted at least {least:g}"
+        f"{name} is {measured[name]:.3g}, wanted at least {least:g}"
         for name, least in minimum.items()
-        if isinstance(metrics.get(name), int | float) and not metrics[name] >= least
+        if name in measured and not measured[name] >= least
+    ] + [
+        f"{name} is {measured[name]:.3g}, wanted at most {most:g}"
+        for name, most in maximum.items()
+        if name in measured and not measured[name] <= most
     ]

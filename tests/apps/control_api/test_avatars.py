@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -16,12 +18,15 @@ import soundfile
 
 from apps.control_api.api.wire.live import SessionCreate
 from apps.control_api.services import registration
+from apps.control_api.services.takes import Takes
 from apps.control_api.services.voices import builtin_id
+from apps.control_api.settings import Settings
+from apps.control_api.storage.tables import TakeRow
 from apps.control_api.worker.loop import Worker
-from lipsync.bundle import Manifest, pack, read_manifest, write_bundle
+from lipsync.bundle import Manifest, pack, read_manifest, update_manifest, write_bundle
 from tests.apps.control_api.conftest import CONSENT, Api
 from tests.apps.control_api.test_guard import assert_error
-from tests.apps.control_api.test_takes import upload
+from tests.apps.control_api.test_takes import REPORT_OK, send, upload
 from tests.fakes.bar_engine import write_bar_bundle
 
 
@@ -133,11 +138,93 @@ async def test_versions_are_reviewed_promoted_and_taken_back(api: Api, packed: b
     assert not (api.studio.tools.files.models / "avatars" / avatar_id).exists()
 
 
-def test_a_version_below_the_minimum_is_kept_from_going_live() -> None:
-    minimum = {"lip_gap_corr": 0.5, "sharpness": 0.5}
-    assert registration.shortcomings({"lip_gap_corr": 0.6, "sharpness": 0.9}, minimum) == []
-    assert registration.shortcomings({"psnr": 3.0}, minimum) == [], "what was not measured is not held against it"
-    assert len(registration.shortcomings({"lip_gap_corr": 0.4, "sharpness": float("nan")}, minimum)) == 2
+GOOD = {"lip_gap_corr": 0.8, "gap_std_ratio": 0.9, "lag_ms": 0.0, "sharpness": 0.95}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, None),
+        ({"lip_gap_corr": 0.4, "gap_std_ratio": 0.4, "lag_ms": -80.0, "sharpness": 1.5}, None),
+        ({"lip_gap_corr": 0.39}, "lip_gap_corr is 0.39, wanted at least 0.4"),
+        ({"gap_std_ratio": 0.3}, "gap_std_ratio is 0.3, wanted at least 0.4"),
+        ({"lag_ms": 120.0}, "lag_ms is 120, wanted at most 80"),
+        ({"lag_ms": -120.0}, "lag_ms is -120, wanted at least -80"),
+        ({"sharpness": 0.5}, "sharpness is 0.5, wanted at least 0.6"),
+        ({"sharpness": 1.6}, "sharpness is 1.6, wanted at most 1.5"),
+        ({"sharpness": None, "lag_ms": None}, None),
+    ],
+)
+def test_the_gate_by_default(change: dict[str, float | None], why: str | None) -> None:
+    wanted = Settings(token="t")
+    reasons = registration.shortcomings(GOOD | change, wanted.minimum_metrics, wanted.maximum_metrics)
+    assert reasons == ([why] if why else [])
+
+
+def test_what_was_not_measured_is_not_held_against_a_version() -> None:
+    wanted = Settings(token="t")
+    assert registration.shortcomings({"psnr": 3.0}, wanted.minimum_metrics, wanted.maximum_metrics) == []
+    strange = {"lip_gap_corr": float("nan")}
+    assert len(registration.shortcomings(strange, wanted.minimum_metrics, wanted.maximum_metrics)) == 1
+
+
+async def train(api: Api, monkeypatch: pytest.MonkeyPatch, take_id: str, avatar_id: str | None, **figures: Any) -> Any:
+    """Train a version whose figures are given; training itself has tests of its own."""
+
+    def trained(take: Any, out: Path, *_: Any) -> Path:
+        write_bar_bundle(out, frames=5, width=64, height=64)
+        update_manifest(out, metrics=GOOD | figures)
+        return out
+
+    shape = SimpleNamespace(width=64, height=64)
+    monkeypatch.setattr("lipsync.training.avatar.train_avatar", trained)
+    monkeypatch.setattr("lipsync.dataset.take.load_take", lambda folder: shape)
+    monkeypatch.setattr("apps.control_api.services.take_pictures.thumbnail", lambda *_: None)
+    wanted = {"take_id": take_id, "name": "Ada", "engine": "bar", **({"avatar_id": avatar_id} if avatar_id else {})}
+    answer = await api.client.post("/avatars:train", json=wanted)
+    assert answer.status_code == 202, answer.text
+    await work(api)
+    job = (await api.client.get(f"/jobs/{answer.json()['id']}")).json()
+    assert job["state"] == "succeeded", job["error"]
+    return job["result"]
+
+
+async def test_a_worse_version_waits_for_review_and_the_last_good_one_stays_live(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(self: Takes, video: Path, voice: Path | None) -> dict[str, Any]:
+        return dict(REPORT_OK)
+
+    monkeypatch.setattr(Takes, "check", check)
+    take = (await send(api, b"video")).json()
+    await api.client.post(f"/jobs/{take['job_id']}:cancel")
+    with api.studio.tools.database.write() as session:
+        session.get(TakeRow, take["id"]).state = "prepared"
+    good = await train(api, monkeypatch, take["id"], None)
+    avatar_id = good["avatar_id"]
+    before = (await api.client.get(f"/avatars/{avatar_id}")).json()
+    assert (before["state"], before["model_id"], good["reasons"]) == ("ready", good["model_id"], [])
+
+    listener = api.studio.hub.subscribe()
+    bad = await train(api, monkeypatch, take["id"], avatar_id, lip_gap_corr=0.2, lag_ms=160.0)
+    assert bad["state"] == "in_review" and len(bad["reasons"]) == 2
+    model = (await api.client.get(f"/models/{bad['model_id']}")).json()
+    assert (model["state"], model["live"], model["reasons"]) == ("in_review", False, bad["reasons"])
+    after = (await api.client.get(f"/avatars/{avatar_id}")).json()
+    kept = ("state", "model_id", "model_path", "metrics")
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
+    await asyncio.sleep(0.4)
+    heard = [json.loads(listener.queue.get_nowait()) for _ in range(listener.queue.qsize())]
+    told = [e["data"] for e in heard if e.get("name") == "model_in_review"]
+    assert told == [{"model_id": bad["model_id"], "reasons": bad["reasons"]}]
+    assert (await api.client.post(f"/models/{bad['model_id']}:approve")).json()["live"] is True
+
+
+async def test_the_gate_is_a_setting(make_api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIO_MINIMUM_METRICS", '{"lip_gap_corr": 0.1}')
+    monkeypatch.setenv("STUDIO_MAXIMUM_METRICS", "{}")
+    settings = (await make_api()).studio.settings
+    assert (settings.minimum_metrics, settings.maximum_metrics) == ({"lip_gap_corr": 0.1}, {})
 
 
 async def test_consent_covers_export_and_live(api: Api, packed: bytes) -> None:
