@@ -6,7 +6,6 @@ against the linear listener. Together they have seen everything.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from lipbank.shape_ridge import RidgeFit, windows
 from lipbank.shape_stream import AHEAD
 from lipbank.shape_training import SEMITONES, Prepared, pitched
 from lipsync.audio.mel import BANDS, log_mel
-from lipsync.progress import Progress
+from lipsync.progress import Progress, work_time
 
 ENCODER = Path(__file__).with_name("encoder") / "encoder.safetensors"
 
@@ -34,7 +33,7 @@ class Budget:
     """How long fine-tuning may take.
 
     Attributes:
-        minutes: Wall clock for all networks; None for 180 s, which an idle machine does not need.
+        minutes: Wall clock for all networks, waiting left out; None for 180 s, which an idle machine does not need.
         steps: Of each network; None for the recipe's.
         seed: Of everything.
     """
@@ -285,7 +284,7 @@ def fine_tune(
     progress: Progress,
     deadline: float,
 ) -> Listener:
-    """One network, ``left_out`` pictures (and their surroundings) unseen; stops early at ``deadline`` (monotonic s)."""
+    """One network, ``left_out`` pictures (and their surroundings) unseen; stops at ``deadline`` (of ``work_time``)."""
     torch.manual_seed(seed)
     crops = _Crops(data, voices, left_out, shift=shift, recipe=recipe, seed=seed)
     net = Listener(DIMENSIONS)
@@ -303,10 +302,10 @@ def fine_tune(
     if recipe.pretrained:
         net.freeze_norms()
     weight = torch.from_numpy(output_weights())[None, :, None]
-    began = time.monotonic()
+    began = work_time(progress)
     step = 0
     while step < recipe.steps:
-        spent = (time.monotonic() - began) / max(1e-3, deadline - began)
+        spent = (work_time(progress) - began) / max(1e-3, deadline - began)
         done = max(step / recipe.steps, spent)
         if done >= 1:
             break
@@ -356,7 +355,7 @@ def fit_nets(data: Prepared, reach: int, budget: Budget, progress: Progress, rec
         voices = voices_of(data, SEMITONES if recipe.pitched else ())
         total = np.full(data.outputs.shape, np.nan)
         weights = []
-        began = time.monotonic()
+        began = work_time(progress)
         limit = 60 * budget.minutes if budget.minutes is not None else _LIMIT_S
         for i in range(recipe.nets):
             left_out = data.splits[(2 * i + 1) % len(data.splits)][1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from lipsync.bundle import Manifest, write_bundle
 from lipsync.dataset.take import load_take
 from lipsync.engine import SAMPLE_RATE, TrainOptions
 from lipsync.frame_cycle import write_base
-from lipsync.progress import PartProgress, Progress
+from lipsync.progress import PartProgress, Progress, work_time
 
 if TYPE_CHECKING:
     from lipsync.dataset.take import PreparedTake
@@ -34,7 +33,7 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
     ``options.extra["more"]`` may list folders of further prepared takes of the same person: they enlarge the bank and
     what is learned from. ``options.parent`` brings in the mouths of an earlier version's bank where its takes are gone.
     """
-    began = time.monotonic()
+    began = work_time(progress)
     preview = options.preview
     search, render = SearchConfig(), RenderConfig()
     progress.stage("mouths")
@@ -77,7 +76,7 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
                 "render": asdict(render),
                 "preview": preview,
                 "mouths": bank.n,
-                "train_seconds": round(time.monotonic() - began, 1),
+                "train_seconds": round(work_time(progress) - began, 1),
             },
         )
         files: dict[str, Path | bytes] = {name: folder / name for name in (FILM, *names)}

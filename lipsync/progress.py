@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 
 class Progress(Protocol):
     """What a job body is handed. Implementations are called from one thread at a time."""
+
+    @property
+    def paused_s(self) -> float:
+        """Seconds for which ``check`` and ``update`` have made the work wait; see ``work_time``."""
 
     def update(self, fraction: float) -> None:
         """Report the share of the whole that is done, 0 to 1. Also a safe point: may raise ``CancelledError``."""
@@ -26,6 +31,10 @@ class Progress(Protocol):
 
 class SilentProgress:
     """Progress that nobody watches; the default for library calls."""
+
+    @property
+    def paused_s(self) -> float:  # noqa: D102
+        return 0.0
 
     def update(self, fraction: float) -> None:  # noqa: D102
         pass
@@ -49,6 +58,10 @@ class PartProgress:
     def __init__(self, whole: Progress, low: float, high: float) -> None:
         self._whole, self._low, self._high = whole, low, high
 
+    @property
+    def paused_s(self) -> float:  # noqa: D102
+        return self._whole.paused_s
+
     def update(self, fraction: float) -> None:  # noqa: D102
         self._whole.update(self._low + (self._high - self._low) * min(max(fraction, 0.0), 1.0))
 
@@ -63,3 +76,11 @@ class PartProgress:
 
     def check(self) -> None:  # noqa: D102
         self._whole.check()
+
+
+def work_time(progress: Progress) -> float:
+    """A clock in seconds, as ``time.monotonic``, that stands still while the work is made to wait.
+
+    Budgets of minutes are counted by it, so that a training that made way for somebody live learns no less.
+    """
+    return time.monotonic() - progress.paused_s

@@ -19,6 +19,8 @@ from lipsync.registry import DEFAULT, names
 class Console:
     """Progress as lines on standard error: the stage, the share done, and what is left at this pace."""
 
+    paused_s: float = 0.0
+
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._stage = ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lipsync.bundle import update_manifest
 from lipsync.engine import TrainOptions
 from lipsync.evaluation import Judgement, judge
-from lipsync.progress import PartProgress, Progress, SilentProgress
+from lipsync.progress import PartProgress, Progress, SilentProgress, work_time
 from lipsync.registry import DEFAULT, engine_for, load_engine_class
 
 if TYPE_CHECKING:
@@ -49,9 +48,9 @@ def train_avatar(
     cls = load_engine_class(engine)
     if options.preview:
         return cls.train(take, out, options, progress)
-    began = time.monotonic()
+    began = work_time(progress)
     cls.train(take, out, options, PartProgress(progress, 0.0, _TRAINING_SHARE))
-    trained = time.monotonic() - began
+    trained = work_time(progress) - began
     judgement = judge_bundle(out, take, progress=PartProgress(progress, _TRAINING_SHARE, 1.0))
     metrics = dict(judgement.figures) | {"train_minutes": round(trained / 60, 3)}
     update_manifest(out, metrics=metrics)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.bundle import Manifest, write_bundle
-from lipsync.progress import PartProgress, Progress, SilentProgress
+from lipsync.progress import PartProgress, Progress, SilentProgress, work_time
 from speech.clone import judge
 from speech.clone.base_speech import PAUSE, BaseVoice, Phone, fitted, render
 from speech.clone.converter import PARTS, Converter, features, frames_of, inventory_of, smooth
@@ -313,6 +313,10 @@ class _Shared:
         shared = self
 
         class Part(SilentProgress):
+            @property
+            def paused_s(self) -> float:
+                return shared._whole.paused_s
+
             def update(self, fraction: float) -> None:
                 shared._parts[name] = fraction
                 shared._whole.update(min(shared._parts.values()))
@@ -353,7 +357,7 @@ def train_voice(
 
     options, progress = options or VoiceOptions(), progress or SilentProgress()
     torch.set_num_threads(1)  # the encoder's small products are slower with more
-    begun = time.monotonic()
+    begun = work_time(progress)
     recording = prepare(load(voice), transcript, PartProgress(progress, 0.0, 0.35), language=options.recorded_language)
     progress.stage("features")
     measured = [analyse(utterance.sound) for utterance in recording.train]
@@ -369,7 +373,7 @@ def train_voice(
             for language in options.languages
         }
         fits = {language: job.result() for language, job in jobs.items()}
-    seconds = time.monotonic() - begun
+    seconds = work_time(progress) - begun
     converters = {language: fit[0] for language, fit in fits.items()}
     progress.stage("validate")
     metrics = validate(converters, recording, clarity=options.recorded_language == "en")

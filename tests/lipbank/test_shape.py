@@ -1,3 +1,4 @@
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -5,7 +6,9 @@ import pytest
 
 from lipbank.mouth_space import DIMENSIONS, GAP, MouthSpace
 from lipbank.shape import ShapeModel
+from lipbank.shape_finetune import Recipe
 from lipsync.errors import BundleError, InvalidInputError
+from lipsync.progress import SilentProgress
 from tests.lipbank.faces import animate
 
 SECONDS = 30
@@ -149,6 +152,24 @@ def test_the_same_seed_gives_the_same_model(take, space):
     one, two = (ShapeModel.train(short, space, steps=2, seed=5).predict(take.audio[:32000]) for _ in range(2))
     # Matrix products of the same numbers differ in the last bits with where they lie in memory.
     np.testing.assert_allclose(one, two, atol=2e-2)
+
+
+def test_waiting_takes_nothing_from_the_minutes(take, space, monkeypatch):
+    clock, jump = time.monotonic, [0.0]
+
+    class Waits(SilentProgress):
+        checks = 0
+        paused_s = property(lambda self: jump[0])
+
+        def check(self):
+            self.checks += 1
+            jump[0] += 3600.0
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + jump[0])
+    short = Take(take.audio, take.landmarks, take.found, range(0, 400))
+    progress = Waits()
+    ShapeModel.train(short, space, minutes=30, steps=20, seed=5, progress=progress)
+    assert progress.checks == 2 * Recipe().nets, "each network did all its steps, an hour of waiting after ten of them"
 
 
 def test_another_voices_level_and_colour_do_not_matter_for_long(preview, take):

@@ -48,7 +48,13 @@ class Worker:
         tools, jobs = self._tools, self._tools.jobs
         body: bodies.Body | None = None
         with JobProgress(
-            jobs, tools.database, job, self._owner, stop=self._stop, lease=tools.settings.lease
+            jobs,
+            tools.database,
+            job,
+            self._owner,
+            stop=self._stop,
+            lease=tools.settings.lease,
+            yields=tools.settings.training_yields_to_live,
         ) as progress:
             try:
                 body = bodies.load(job.kind, tools.settings.job_kinds, tools)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from apps.control_api import log
@@ -34,12 +34,20 @@ class JobProgress:
     """``lipsync.progress.Progress`` of a leased job. The body's thread calls it; a watcher thread keeps the lease."""
 
     def __init__(
-        self, jobs: Jobs, database: Database, job: JobRow, owner: str, *, stop: threading.Event, lease: float
+        self,
+        jobs: Jobs,
+        database: Database,
+        job: JobRow,
+        owner: str,
+        *,
+        stop: threading.Event,
+        lease: float,
+        yields: bool = True,
     ) -> None:
-        """``stop``: set when the worker is to end. ``lease`` in seconds."""
+        """``stop``: set when the worker is to end. ``lease`` in seconds. ``yields``: training makes way for live."""
         self._jobs, self._database, self._job, self._owner, self._stop = jobs, database, job, owner, stop
         self._renew_every = max(0.5, lease / 5)
-        self._yields = job.kind.endswith(":train")
+        self._yields = yields and job.kind.endswith(":train")
         self._began: datetime | None = None
         self._fraction = 0.0
         self._stage: str | None = None
@@ -48,6 +56,8 @@ class JobProgress:
         self._told = 0.0
         self._changed = False
         self._cancelled = self._gone = self._paused = False
+        self._waiting = threading.Lock()
+        self._waiters, self._waited, self._waits_since = 0, 0.0, 0.0
         self._ended = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True, name=f"lease-{job.id[:8]}")
 
@@ -62,6 +72,12 @@ class JobProgress:
         self._watcher.join(timeout=10)
 
     # --- the body's side ------------------------------------------------------------------------------------------
+
+    @property
+    def paused_s(self) -> float:
+        """Seconds the body has waited while somebody was live; threads that wait together count once."""
+        with self._waiting:
+            return self._waited + (time.monotonic() - self._waits_since if self._waiters else 0.0)
 
     def update(self, fraction: float) -> None:
         """Report the share done, 0 to 1; a safe point."""
@@ -92,16 +108,26 @@ class JobProgress:
 
     def check(self) -> None:
         """A safe point: raises if the job is to stop, waits while it is to make way for somebody live."""
-        while True:
-            if self._gone:
-                raise GoneError("The job was given to another worker.")
-            if self._cancelled:
-                raise CancelledError("Cancelled.", "Try it again from the task center.")
-            if self._stop.is_set():
-                raise StoppingError("The studio is stopping.")
-            if not self._paused:
-                return
-            time.sleep(0.1)
+        self._raise_if_ended()
+        if not self._paused:
+            return
+        with self._waiting:
+            self._waiters += 1
+            first = self._waiters == 1
+            if first:
+                self._waits_since = time.monotonic()
+        try:
+            if first:
+                self._lines.append(("info", "Waiting: somebody is live."))
+                self._tell(at_once=True)
+            while self._paused:
+                time.sleep(0.1)
+                self._raise_if_ended()
+        finally:
+            with self._waiting:
+                self._waiters -= 1
+                if not self._waiters:
+                    self._waited += time.monotonic() - self._waits_since
 
     def flush(self) -> None:
         """Write what has not been told yet."""
@@ -109,6 +135,14 @@ class JobProgress:
             self._tell(at_once=True)
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _raise_if_ended(self) -> None:
+        if self._gone:
+            raise GoneError("The job was given to another worker.")
+        if self._cancelled:
+            raise CancelledError("Cancelled.", "Try it again from the task center.")
+        if self._stop.is_set():
+            raise StoppingError("The studio is stopping.")
 
     def _tell(self, at_once: bool = False) -> None:
         if not at_once and time.monotonic() - self._told < _TELL_EVERY:
@@ -122,7 +156,9 @@ class JobProgress:
                 self._owner,
                 progress=self._fraction,
                 stage=stage,
-                eta_s=seconds_left(self._began, self._fraction) if self._began else None,
+                eta_s=seconds_left(self._began + timedelta(seconds=self.paused_s), self._fraction)
+                if self._began
+                else None,
                 figures=figures,
                 lines=lines,
             )
