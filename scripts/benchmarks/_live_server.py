@@ -77,6 +77,7 @@ class ClapEngine(Engine):
     def __init__(self, inner: Engine) -> None:
         self._inner = inner
         self.name, self.capabilities = inner.name, inner.capabilities  # type: ignore[misc]
+        self._x, self._y, self._size = clap_square(inner)
 
     @classmethod
     def train(cls, *args: Any) -> Path:
@@ -103,13 +104,28 @@ class ClapEngine(Engine):
     def infer(self, items: Sequence[tuple[int, Any]]) -> list[Patch]:
         patches = self._inner.infer([(index, drive[0]) for index, drive in items])
         for (_, (_, clap)), patch in zip(items, patches, strict=True):
-            patch.i420[:CLAP_SIZE, :CLAP_SIZE] = 235 if clap else 16
+            x, y = self._x - patch.x, self._y - patch.y
+            square = slice(max(y, 0), max(y + self._size, 0)), slice(max(x, 0), max(x + self._size, 0))
+            luma = patch.i420[: len(patch.i420) * 2 // 3]
+            luma[square] = 235 if clap else 16
             if patch.mask is not None:
-                patch.mask[:CLAP_SIZE, :CLAP_SIZE] = 255
+                patch.mask[square] = 255
         return patches
 
     def close(self) -> None:
         self._inner.close()
+
+
+def clap_square(engine: Engine) -> tuple[int, int, int]:
+    """Left, top and side of a square of the frame that every patch covers, however the head moves."""
+    patches = [engine.infer([(k, engine.rest)])[0] for k in range(0, engine.base.n, 5)]
+    left, top = max(p.x for p in patches), max(p.y for p in patches)
+    right = min(p.x + p.i420.shape[1] for p in patches)
+    low = min(p.y + p.i420.shape[0] * 2 // 3 for p in patches)
+    side = min(CLAP_SIZE, right - left, low - top)
+    if side < 16:
+        raise RuntimeError("the avatar moves too much for the measuring square")
+    return (left + right - side) // 2, (top + low - side) // 2, side
 
 
 def is_clap(block: NDArray[np.float32], rate: int) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.benchmarks import _live
-from scripts.benchmarks._live_server import CLAP_HZ, CLAP_SIZE
+from scripts.benchmarks._live_server import CLAP_HZ, clap_square
 
 RATE = 48_000
 EVERY_S = 1.0
@@ -119,17 +119,13 @@ async def _speech() -> NDArray[np.float32]:
 
 
 def _square(bundle: Path) -> tuple[slice, slice]:
-    """Where the square of the measuring engine is in every picture: the overlap of all patches' corners."""
+    """The middle of the measuring engine's square, rows and columns."""
     from apps.control_api.live_runtime.host import load_engine
 
     engine = load_engine(bundle)
-    corners = [engine.infer([(k, engine.rest)])[0] for k in range(0, engine.base.n, 5)]
+    x, y, side = clap_square(engine)
     engine.close()
-    x, y = max(p.x for p in corners), max(p.y for p in corners)
-    right, low = (min(v) + CLAP_SIZE for v in ([p.x for p in corners], [p.y for p in corners]))
-    if right - x < 6 or low - y < 6:
-        raise RuntimeError("the avatar moves too much for the measuring square")
-    return slice(y + 2, low - 2), slice(x + 2, right - 2)
+    return slice(y + 4, y + side - 4), slice(x + 4, x + side - 4)
 
 
 def _offsets(peer: _live.Peer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
