@@ -101,6 +101,7 @@ async def start(studio: Container) -> asyncio.Task[None]:
     studio.tools.database.migrate()
     studio.tools.files.sweep()
     studio.takes.sweep()
+    studio.recordings.sweep()
     studio.voices.seed()
     await studio.hub.start()
     studio.dispatcher.start()

@@ -14,6 +14,7 @@ from apps.control_api.services.inference import Inference
 from apps.control_api.services.live import Live
 from apps.control_api.services.metrics import Metrics
 from apps.control_api.services.models import Models
+from apps.control_api.services.recordings import Recordings
 from apps.control_api.services.room import Room
 from apps.control_api.services.takes import Takes
 from apps.control_api.services.tools import Tools, build_tools
@@ -44,6 +45,7 @@ class Container:
     models: Models
     inference: Inference
     live: Live
+    recordings: Recordings
     room: Room
 
 
@@ -60,7 +62,8 @@ def build(settings: Settings) -> Container:
     voices = Voices(tools, uploads)
     avatars = Avatars(tools)
     dispatcher = LocalDispatcher(settings, tools.jobs)
-    live = Live(tools, avatars, voices, uploads, hub.publish_threadsafe)
+    recordings = Recordings(tools)
+    live = Live(tools, avatars, voices, uploads, recordings=recordings, tell=hub.publish_threadsafe)
 
     def facts() -> dict[str, float]:
         return {
@@ -89,5 +92,6 @@ def build(settings: Settings) -> Container:
         models=Models(tools, uploads),
         inference=Inference(tools, avatars, voices, uploads),
         live=live,
+        recordings=recordings,
         room=Room(tools),
     )

@@ -7,11 +7,12 @@ from typing import Any
 from apps.control_api.api.security import Signer
 from apps.control_api.api.wire import avatars as wa
 from apps.control_api.api.wire import jobs as wj
+from apps.control_api.api.wire import live as wl
 from apps.control_api.api.wire import system as ws
 from apps.control_api.api.wire import takes as wt
 from apps.control_api.services.events import Event
 from apps.control_api.services.tools import Tools
-from apps.control_api.storage.tables import AvatarRow, Consent, JobRow, ModelRow, TakeRow, VoiceRow
+from apps.control_api.storage.tables import AvatarRow, Consent, JobRow, ModelRow, RecordingRow, TakeRow, VoiceRow
 from apps.control_api.storage.tables.work import PRIORITIES
 
 _PRIORITY_NAMES = {v: k for k, v in PRIORITIES.items()}
@@ -55,6 +56,11 @@ class Present:
     def model(self, row: ModelRow, live: bool) -> wa.Model:
         """Present a model version."""
         return wa.Model(**row.model_dump(), live=live)
+
+    def recording(self, row: RecordingRow) -> wl.Recording:
+        """Present a recording."""
+        url = self.url(f"/live/recordings/{row.id}/file") if row.state == "ready" else None
+        return wl.Recording(**row.model_dump(), file_url=url)
 
     def job(self, row: JobRow | dict[str, Any]) -> wj.Job:
         """Present a job, from its row or from the copy of it that an event carries."""

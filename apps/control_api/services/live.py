@@ -13,14 +13,15 @@ from uuid import uuid4
 
 from apps.control_api import log
 from apps.control_api.services.avatars import Avatars
+from apps.control_api.services.recordings import Recordings
 from apps.control_api.services.room import Room
 from apps.control_api.services.tools import Tools
 from apps.control_api.services.uploads import Uploads
 from apps.control_api.services.voices import Voices
 from apps.control_api.settings import Settings
 from apps.control_api.storage.clock import now
-from apps.control_api.storage.tables import MessageRow, StateRow, VoiceRow
-from lipsync.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, TooManyError
+from apps.control_api.storage.tables import MessageRow, RecordingRow, StateRow, VoiceRow
+from lipsync.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, StudioError, TooManyError
 
 _log = log.get(__name__)
 LIVE_STATE = "live_sessions"
@@ -48,14 +49,17 @@ class Live:
         avatars: Avatars,
         voices: Voices,
         uploads: Uploads,
+        *,
+        recordings: Recordings,
         tell: Callable[[str, dict[str, Any]], None],
     ) -> None:
         """``tell(type, data)`` hands an event to listeners and may be called from any thread."""
         self._tools, self._avatars, self._voices, self._uploads, self._tell = tools, avatars, voices, uploads, tell
+        self._recordings = recordings
         self._manager: Any = None
         self._building = asyncio.Lock()
         self._opened: dict[str, Opened] = {}
-        self._counting: set[asyncio.Task[None]] = set()
+        self._noting: set[asyncio.Task[None]] = set()
 
     async def open(self, wanted: dict[str, Any]) -> Opened:
         """Open a session. ``wanted``: avatar_id, voice_id, transport, reply, background, mark, video_bitrate.
@@ -155,6 +159,45 @@ class Live:
         pcm, rate = await asyncio.to_thread(_decoded, data)
         return int(await session.audio(pcm, rate, interrupt))
 
+    async def start_recording(self, session_id: str) -> RecordingRow:
+        """Begin to record what people get.
+
+        Raises:
+            ConflictError: the session is closed or records already.
+            ForbiddenError: the avatar's consent was withdrawn meanwhile.
+            NoSpaceError: the disk is nearly full.
+        """
+        session = self.session(session_id)
+        avatar_id = self._opened[session_id].avatar_id
+        await asyncio.to_thread(self._avatars.usable, avatar_id, "live")
+        row = await asyncio.to_thread(self._recordings.begin, session_id, avatar_id)
+        try:
+            await session.record(self._recordings.path(row.id))
+        except StudioError as error:
+            await asyncio.to_thread(self._recordings.end, row.id, error.message)
+            raise
+        return row
+
+    async def stop_recording(self, session_id: str) -> RecordingRow:
+        """Finish the recording of a session; the row tells whether there is a film.
+
+        Raises:
+            ConflictError: nothing is being recorded.
+            NoSpaceError: the disk filled up; the recording is lost.
+        """
+        session = self.session(session_id)
+        row = await asyncio.to_thread(self._recordings.running, session_id)
+        if row is None:
+            raise ConflictError("Nothing is being recorded.", "Begin a recording first.")
+        try:
+            await session.stop_recording()
+        except StudioError as error:
+            await asyncio.to_thread(self._recordings.end, row.id, error.message)
+            raise
+        except FileNotFoundError:  # not one picture came between start and stop; the row says so
+            _log.info("nothing was recorded", session_id=session_id)
+        return await asyncio.to_thread(self._recordings.end, row.id)
+
     async def refresh(self) -> None:
         """Refresh the count that workers read, from time to time; one that is old counts as left behind by a crash."""
         if self._manager is not None and self._manager.list():
@@ -164,6 +207,7 @@ class Live:
         """End every session and let the engines go."""
         if self._manager is not None:
             await self._manager.shutdown()
+            await asyncio.gather(*self._noting)
             await self._count()
 
     async def _ready(self) -> Any:
@@ -182,9 +226,17 @@ class Live:
         data = {"session_id": event.session_id, "name": event.kind, "data": event.data}
         self._tell("live", data)
         if event.kind == "session_state":
-            task = asyncio.get_running_loop().create_task(self._count())
-            self._counting.add(task)
-            task.add_done_callback(self._counting.discard)
+            ended = event.data["state"] in ("closed", "failed")
+            task = asyncio.get_running_loop().create_task(self._note(event.session_id if ended else None))
+            self._noting.add(task)
+            task.add_done_callback(self._noting.discard)
+
+    async def _note(self, ended: str | None) -> None:
+        """Note that a session changed, and what became of the recording of one that ended: it was finished then."""
+        await self._count()
+        row = await asyncio.to_thread(self._recordings.running, ended) if ended else None
+        if row is not None:
+            await asyncio.to_thread(self._recordings.end, row.id)
 
     def _spec(self, folder: Path, voice: Any, wanted: dict[str, Any]) -> Any:
         return session_spec(

@@ -41,7 +41,7 @@ class Files:
         return self._under(self.data / "voices", voice_id)
 
     def result(self, job_id: str) -> Path:
-        """Folder of what a job made for download."""
+        """Folder of what a job made for download, or of a recording."""
         return self._under(self.data / "results", job_id)
 
     def version(self, kind: str, owner_id: str, version: str) -> Path:

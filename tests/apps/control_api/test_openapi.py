@@ -67,6 +67,7 @@ def test_the_contract_is_there(document: dict[str, Any]) -> None:
         POST /live/sessions/{session_id}/offer; POST /live/sessions/{session_id}:say;
         POST /live/sessions/{session_id}:chat; POST /live/sessions/{session_id}:interrupt;
         POST /live/sessions/{session_id}:audio; GET /live/sessions/{session_id}/stats; POST /messages:ingest;
+        POST /live/sessions/{session_id}:record; GET /live/recordings; GET /live/recordings/{recording_id}/file;
         GET /scripts; GET /playlists; GET /audit/events; POST /events/ticket
     """
     there = {f"{method.upper()} {path.removeprefix('/api/v1')}" for path, method, _ in operations(document)}

@@ -19,7 +19,7 @@ from apps.control_api.api.wire.live import SessionCreate
 from apps.control_api.container import Container
 from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
 
-PATHS = ("/offer", "/human", "/humanaudio", "/interrupt_talk", "/is_speaking")
+PATHS = ("/offer", "/human", "/humanaudio", "/interrupt_talk", "/is_speaking", "/record")
 _MOST = 1000
 _SOUND_LIMIT = 64 << 20
 
@@ -47,6 +47,13 @@ class CompatSession(BaseModel):
     """Names a session."""
 
     sessionid: SessionId
+
+
+class CompatRecord(BaseModel):
+    """Begins or ends the recording of a session."""
+
+    sessionid: SessionId
+    type: Literal["start_record", "end_record"]
 
 
 class _Numbers:
@@ -116,6 +123,15 @@ def compatibility_router() -> APIRouter:
     @router.post("/is_speaking")
     async def compat_is_speaking(wanted: CompatSession, studio: Studio) -> dict[str, Any]:
         return _ok(bool(studio.live.stats(numbers.of(wanted.sessionid))["speaking"]))
+
+    @router.post("/record")
+    async def compat_record(wanted: CompatRecord, request: Request, studio: Studio) -> dict[str, Any]:
+        session_id = numbers.of(wanted.sessionid)
+        start = wanted.type == "start_record"
+        row = await (studio.live.start_recording if start else studio.live.stop_recording)(session_id)
+        note_object(request, session_id)
+        request.state.audit_detail = {"action": "start" if start else "stop", "recording_id": row.id}
+        return _ok()
 
     return router
 

@@ -1,14 +1,20 @@
-"""Live sessions, and films."""
+"""Live sessions, their recordings, and films."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
 
-from apps.control_api.api.deps import Studio, note_object
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse
+
+from apps.control_api.api.deps import Cursor, Limit, Studio, note_object
 from apps.control_api.api.wire.jobs import Job
 from apps.control_api.api.wire.live import (
     Answer,
     Offer,
+    Record,
+    Recording,
+    RecordingPage,
     Say,
     Session,
     SessionCreate,
@@ -88,6 +94,52 @@ async def play_in_live_session(session_id: str, request: Request, studio: Studio
 async def interrupt_live_session(session_id: str, studio: Studio) -> None:
     """Stop speaking now."""
     studio.live.interrupt(session_id)
+
+
+@router.post("/live/sessions/{session_id}:record")
+async def record_live_session(session_id: str, wanted: Record, request: Request, studio: Studio) -> Recording:
+    """Begin or end a recording of what people get; one that runs ends with its session."""
+    act = studio.live.start_recording if wanted.action == "start" else studio.live.stop_recording
+    request.state.audit_detail = {"action": wanted.action}
+    row = await act(session_id)
+    request.state.audit_detail = {"action": wanted.action, "recording_id": row.id}
+    return studio.present.recording(row)
+
+
+@router.get("/live/recordings")
+def list_recordings(
+    studio: Studio,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    session_id: Annotated[str | None, Query(max_length=64)] = None,
+) -> RecordingPage:
+    """List recordings of live sessions, newest first."""
+    part = studio.recordings.list(limit, cursor, session_id)
+    return RecordingPage(items=[studio.present.recording(row) for row in part.items], next_cursor=part.next_cursor)
+
+
+@router.get("/live/recordings/{recording_id}")
+def get_recording(recording_id: str, studio: Studio) -> Recording:
+    """One recording."""
+    return studio.present.recording(studio.recordings.get(recording_id))
+
+
+@router.get(
+    "/live/recordings/{recording_id}/file",
+    response_class=FileResponse,
+    responses={200: {"content": {"video/mp4": {}}}},
+)
+def get_recording_file(recording_id: str, studio: Studio) -> FileResponse:
+    """The MP4 of a recording (ranges allowed)."""
+    row, path = studio.recordings.file(recording_id)
+    name = f"recording-{row.created_at:%Y%m%d-%H%M%S}.mp4"
+    return FileResponse(path, media_type="video/mp4", filename=name, content_disposition_type="inline")
+
+
+@router.delete("/live/recordings/{recording_id}", status_code=204)
+def delete_recording(recording_id: str, studio: Studio) -> None:
+    """Delete a recording with its file."""
+    studio.recordings.delete(recording_id)
 
 
 @router.get("/live/sessions/{session_id}/stats")

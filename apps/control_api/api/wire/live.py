@@ -94,6 +94,31 @@ class Say(Command):
     interrupt: bool = False
 
 
+class Record(Command):
+    """Begin or end a recording."""
+
+    action: Literal["start", "stop"]
+
+
+class Recording(Wire):
+    """A film of a live session as people got it."""
+
+    id: str
+    session_id: str
+    avatar_id: str
+    state: Literal["recording", "ready", "failed"]
+    seconds: float | None
+    size_bytes: int | None
+    error: str | None = Field(description="Why it failed.")
+    file_url: str | None = Field(None, description="The MP4, once ready; carries its own permission for some hours.")
+    created_at: Timestamp
+    ended_at: Timestamp | None
+
+
+class RecordingPage(Page[Recording]):
+    """Recordings, newest first."""
+
+
 class Turn(Wire):
     """One utterance, from request to silence."""
 

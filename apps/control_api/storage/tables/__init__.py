@@ -1,7 +1,7 @@
 """Database rows. Importing this package registers every table."""
 
 from apps.control_api.storage.tables.assets import AvatarRow, Consent, ModelRow, TakeRow, VoiceRow
-from apps.control_api.storage.tables.room import MessageRow, PlaylistRow, ScriptRow
+from apps.control_api.storage.tables.room import MessageRow, PlaylistRow, RecordingRow, ScriptRow
 from apps.control_api.storage.tables.trust import AuditRow
 from apps.control_api.storage.tables.work import EventRow, JobLogRow, JobRow, StateRow
 
@@ -15,6 +15,7 @@ __all__ = [
     "MessageRow",
     "ModelRow",
     "PlaylistRow",
+    "RecordingRow",
     "ScriptRow",
     "StateRow",
     "TakeRow",

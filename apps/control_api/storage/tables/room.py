@@ -1,4 +1,4 @@
-"""The live room: scripts, playlists, messages from platforms."""
+"""The live room: scripts, playlists, messages from platforms, recordings."""
 
 from datetime import datetime
 from typing import Any
@@ -45,3 +45,17 @@ class MessageRow(Row, table=True):
     session_id: str | None = Field(default=None, index=True)
     state: str = "received"
     turn: str | None = None
+
+
+class RecordingRow(Row, table=True):
+    """A film of a live session as people got it. States: recording, ready, failed."""
+
+    __tablename__ = "recordings"
+
+    session_id: str = Field(index=True)
+    avatar_id: str = Field(index=True)
+    state: str = Field(default="recording", index=True)
+    seconds: float | None = None
+    size_bytes: int | None = None
+    error: str | None = None
+    ended_at: datetime | None = time_column(nullable=True)
