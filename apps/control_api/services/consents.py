@@ -20,10 +20,11 @@ _WORDS = {
 
 
 def add(session: Session, given: dict[str, Any]) -> Consent:
-    """Keep a consent. ``given`` has person, scope, statement, statement_version, until (aware time or None)."""
+    """Keep a consent. ``given`` has person, purpose, scope, statement, statement_version, until (aware time, None)."""
     until: datetime | None = given.get("until")
     row = Consent(
         person=given["person"],
+        purpose=given.get("purpose", ""),
         scope=sorted(set(given["scope"])),
         statement=given["statement"],
         statement_version=given.get("statement_version", "1"),

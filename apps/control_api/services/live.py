@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from apps.control_api import log
+from apps.control_api.services import consents
 from apps.control_api.services.avatars import Avatars
 from apps.control_api.services.recordings import Recordings
 from apps.control_api.services.room import Room
@@ -20,7 +21,7 @@ from apps.control_api.services.uploads import Uploads
 from apps.control_api.services.voices import Voices
 from apps.control_api.settings import Settings
 from apps.control_api.storage.clock import now
-from apps.control_api.storage.tables import MessageRow, RecordingRow, StateRow, VoiceRow
+from apps.control_api.storage.tables import AvatarRow, MessageRow, RecordingRow, StateRow, VoiceRow
 from lipsync.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, StudioError, TooManyError
 
 _log = log.get(__name__)
@@ -199,9 +200,30 @@ class Live:
         return await asyncio.to_thread(self._recordings.end, row.id)
 
     async def refresh(self) -> None:
-        """Refresh the count that workers read, from time to time; one that is old counts as left behind by a crash."""
+        """Refresh the count that workers read, from time to time; one that is old counts as left behind by a crash.
+
+        Sessions whose consent has ended meanwhile are closed.
+        """
         if self._manager is not None and self._manager.list():
+            await self.end_forbidden()
             await self._count()
+
+    async def end_forbidden(self) -> None:
+        """Close the sessions whose avatar or voice may no longer go live; their reason says why."""
+        for opened in self.opened():
+            why = await asyncio.to_thread(self._forbidden, opened)
+            if why is not None:
+                await self._manager.close(opened.id, why)
+
+    def _forbidden(self, opened: Opened) -> str | None:
+        """Why the consents no longer allow this session, None where they do."""
+        with self._tools.database.read() as session:
+            for row in (session.get(AvatarRow, opened.avatar_id), session.get(VoiceRow, opened.voice_id)):
+                try:
+                    consents.require(session, row.consent_id if row is not None else None, "live")
+                except ForbiddenError as error:
+                    return error.message.rstrip(".")
+        return None
 
     async def shutdown(self) -> None:
         """End every session and let the engines go."""

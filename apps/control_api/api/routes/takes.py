@@ -92,9 +92,14 @@ def get_take_video(take_id: str, studio: Studio) -> FileResponse:
 
 
 @router.post("/{take_id}:withdraw")
-def withdraw_consent(take_id: str, studio: Studio) -> Take:
-    """Withdraw the consent: what was made from the take can no longer be trained, go live or be exported."""
-    return studio.present.take(*studio.takes.withdraw(take_id))
+async def withdraw_consent(take_id: str, studio: Studio) -> Take:
+    """Withdraw the consent: what was made from the take can no longer be trained, go live or be exported.
+
+    Live sessions with it end at once.
+    """
+    row, consent = await asyncio.to_thread(studio.takes.withdraw, take_id)
+    await studio.live.end_forbidden()
+    return studio.present.take(row, consent)
 
 
 @router.delete("/{take_id}", status_code=204)

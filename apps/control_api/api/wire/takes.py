@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from apps.control_api.api.wire.base import Command, Identifier, Name, Page, Text, Timestamp, TwoLanguages, Wire
+from apps.control_api.api.wire.base import (
+    Command,
+    Identifier,
+    Name,
+    Page,
+    ShortText,
+    Text,
+    Timestamp,
+    TwoLanguages,
+    Wire,
+)
 
 ConsentScope = Literal["train", "live", "export", "market"]
 TakeState = Literal["checking", "rejected", "preparing", "prepared", "failed"]
@@ -17,6 +27,7 @@ class ConsentCreate(Command):
     """What the person in the take agrees to."""
 
     person: Name
+    purpose: ShortText = Field("", description="What the avatar is for, such as the name of a programme or a shop.")
     scope: Annotated[list[ConsentScope], Field(min_length=1, max_length=4)]
     statement: Text
     statement_version: Identifier = "1"
@@ -29,6 +40,7 @@ class Consent(Wire):
 
     id: str
     person: str
+    purpose: str
     scope: list[ConsentScope]
     statement: str
     statement_version: str

@@ -9,11 +9,12 @@ from apps.control_api.storage.tables.base import Row, json_column, time_column
 
 
 class Consent(Row, table=True):
-    """What a person agreed to."""
+    """What a person agreed to: who, what for, for which uses, until when, in which words, and when."""
 
     __tablename__ = "consents"
 
     person: str
+    purpose: str = Field(default="", sa_column_kwargs={"server_default": ""})
     scope: list[str] = json_column(list)
     statement: str
     statement_version: str = "1"
