@@ -38,6 +38,7 @@ class Present:
             consent=wt.Consent.model_validate(consent),
             duplicate_of=row.report.get("duplicate_of"),
             video_url=self.url(f"/takes/{row.id}/video") if prepared else None,
+            sheet_url=self.url(f"/takes/{row.id}/sheet") if prepared else None,
             preview_url=self.url(f"/takes/{row.id}/preview") if row.state in ("preparing", "prepared") else None,
         )
 

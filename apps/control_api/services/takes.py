@@ -83,6 +83,19 @@ class Takes:
             return take_pictures.original(files.source(take_id) / "video", t, width)
         return take_pictures.draw(files.take(take_id), t, layer, width)
 
+    def sheet(self, take_id: str, columns: int, rows: int, cell: int) -> bytes:
+        """Return the contact sheet of a prepared take as JPEG.
+
+        Raises:
+            ConflictError: the take is not prepared.
+        """
+        row, _ = self.get(take_id)
+        if row.state != "prepared":
+            raise ConflictError(f"The take is {row.state}.", "A sheet is drawn once the take is prepared.")
+        from apps.control_api.services import take_sheet
+
+        return take_sheet.sheet(self._tools.files.take(take_id), columns, rows, cell)
+
     # --- admitting ------------------------------------------------------------------------------------------------
 
     async def from_uploads(self, video_id: str, voice_id: str | None, consent: dict[str, Any], name: str | None) -> str:
@@ -287,7 +300,7 @@ def _unreadable(code: str, en: str, zh: str) -> dict[str, Any]:
                 "wanted": "MP4 (H.264 or HEVC) with sound",
                 "message": {"zh-CN": zh, "en": en},
                 "remedy": {
-                    "zh-CN": "请重新导出为带声音的 MP4(H.264)后再上传。",
+                    "zh-CN": "请重新导出为带声音的 MP4（H.264）后再上传。",
                     "en": "Export it again as an MP4 (H.264) with sound, and send that.",
                 },
             }

@@ -83,6 +83,19 @@ def preview_take(
     return Response(picture, media_type=kind, headers={"Cache-Control": "private, max-age=3600"})
 
 
+@router.get("/{take_id}/sheet", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+def get_take_sheet(
+    take_id: str,
+    studio: Studio,
+    columns: Annotated[int, Query(ge=1, le=12)] = 4,
+    rows: Annotated[int, Query(ge=1, le=12)] = 2,
+    cell: Annotated[int, Query(ge=64, le=640, description="Width of a cell in pixels.")] = 240,
+) -> Response:
+    """The take at one look (JPEG): moments spread over it, as filmed and cut out."""
+    picture = studio.takes.sheet(take_id, columns, rows, cell)
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+
 @router.get("/{take_id}/video", response_class=FileResponse, responses={200: {"content": {"video/mp4": {}}}})
 def get_take_video(take_id: str, studio: Studio) -> FileResponse:
     """The prepared video (ranges allowed)."""
@@ -132,7 +145,7 @@ def _complete(video: Received | None, consent: str | None) -> tuple[Received, Co
                 "The person's consent is missing.",
                 "缺少本人同意书。",
                 "Send the field `consent` with person, scope, statement and agreed: true.",
-                "请提交 consent 字段:person、scope、statement、agreed: true。",
+                "请提交 consent 字段：person、scope、statement、agreed： true。",
             )
         )
     else:
@@ -183,7 +196,7 @@ def _parse(kind: type[Any], text: bytes, where: str) -> Any:
                     **_reason(
                         code,
                         f"{place}: {item['msg']}",
-                        f"{place} 无效:{item['msg']}",
+                        f"{place} 无效：{item['msg']}",
                         "Correct this field.",
                         "请修改此字段。",
                     ),

@@ -40,7 +40,7 @@ class Consent(Wire):
 
     id: str
     person: str
-    purpose: str
+    purpose: str = ""
     scope: list[ConsentScope]
     statement: str
     statement_version: str
@@ -95,6 +95,7 @@ class Take(Wire):
     preview_avatar_id: str | None = Field(description="The avatar that talks without training, once prepared.")
     duplicate_of: str | None = Field(None, description="An earlier take with the same video, if any.")
     video_url: str | None = Field(None, description="The prepared video (MP4, ranges allowed).")
+    sheet_url: str | None = Field(None, description="The contact sheet (JPEG), once prepared.")
     preview_url: str | None = Field(None, description="Add `&t=` and `&layer=`.")
     created_at: Timestamp
     updated_at: Timestamp
