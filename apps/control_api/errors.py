@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from apps.control_api import log
-from lipsync.errors import StudioError
+from lipsync.errors import NoSpaceError, StudioError
 
 _log = log.get(__name__)
 
@@ -51,7 +52,7 @@ def install(app: FastAPI) -> None:
                 "code": e["type"],
                 "severity": "error",
                 "where": ".".join(str(p) for p in e["loc"]),
-                "message": {"zh-CN": f"字段无效:{e['msg']}", "en": e["msg"]},
+                "message": {"zh-CN": f"字段无效：{e['msg']}", "en": e["msg"]},
                 "remedy": {"zh-CN": "按接口文档修改此字段。", "en": "Correct this field as the OpenAPI document says."},
             }
             for e in error.errors()
@@ -66,6 +67,18 @@ def install(app: FastAPI) -> None:
         told = str(error.detail)
         return JSONResponse(
             body(code, message, remedy, {"told": told} if told else {}), error.status_code, headers=error.headers
+        )
+
+    @app.exception_handler(OSError)
+    async def disk(_request: Request, error: OSError) -> JSONResponse:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error  # not foreseen: goes to the handler below
+        _log.warning("the disk is full", error=str(error))
+        return of(
+            NoSpaceError(
+                "The disk is full; nothing of this was kept.",
+                "Delete takes or results that are not needed, or move the data folder to a larger disk.",
+            )
         )
 
     @app.exception_handler(Exception)

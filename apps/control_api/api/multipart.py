@@ -11,13 +11,16 @@ from typing import BinaryIO
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from apps.control_api.services.takes import Received
+from apps.control_api.services.uploads import clean_name
 from lipsync.errors import InvalidInputError, TooLargeError
 
 _FLUSH = 1 << 20
 _FIELD_LIMIT = 1 << 16
 _REMEDY = "Send multipart/form-data as the OpenAPI document says."
+_RESUME = "Send it again; large files go by resumable upload."
 
 
 @dataclass
@@ -165,15 +168,10 @@ async def read_form(request: Request, folder: Path, limits: dict[str, int]) -> F
         parser.finalize()
     except FormParserError:
         raise InvalidInputError("The multipart body is damaged.", _REMEDY) from None
+    except ClientDisconnect:
+        raise InvalidInputError("The client went away in the middle of the body.", _RESUME) from None
     finally:
         reader.close()
     if not reader.ended:
-        raise InvalidInputError("The body ends in the middle.", "Send it again; large files go by resumable upload.")
+        raise InvalidInputError("The body ends in the middle.", _RESUME)
     return reader.form
-
-
-def clean_name(raw: str) -> str:
-    """Return a client's file name fit to show: no folders, no control characters, at most 200 characters."""
-    name = raw.replace("\\", "/").rsplit("/", 1)[-1]
-    name = "".join(c for c in name if c.isprintable()).strip()
-    return name[-200:] or "file"

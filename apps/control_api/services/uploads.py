@@ -52,7 +52,7 @@ class Uploads:
             )
         metadata = info.get("metadata") or {}
         name = str(metadata.get("filename") or metadata.get("name") or upload_id)
-        return Upload(upload_id, path, name[:200], size)
+        return Upload(upload_id, path, clean_name(name), size)
 
     def take_over(self, upload: Upload, target: Path) -> None:
         """Move an upload's file to ``target`` and forget the upload."""
@@ -72,3 +72,10 @@ class Uploads:
         """Remove an upload."""
         for left in (upload.path, upload.path.with_name(upload.id + ".info")):
             left.unlink(missing_ok=True)
+
+
+def clean_name(raw: str) -> str:
+    """Return a client's file name fit to show: no folders, no control characters, at most 200 characters."""
+    name = raw.replace("\\", "/").rsplit("/", 1)[-1]
+    name = "".join(c for c in name if c.isprintable()).strip()
+    return name[-200:] or "file"

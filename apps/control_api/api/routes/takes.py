@@ -145,7 +145,7 @@ def _complete(video: Received | None, consent: str | None) -> tuple[Received, Co
                 "The person's consent is missing.",
                 "缺少本人同意书。",
                 "Send the field `consent` with person, scope, statement and agreed: true.",
-                "请提交 consent 字段：person、scope、statement、agreed： true。",
+                "请提交 consent 字段：person、scope、statement、agreed: true。",
             )
         )
     else:
