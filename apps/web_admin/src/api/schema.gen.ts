@@ -1012,6 +1012,8 @@ export interface paths {
         /**
          * Withdraw Consent
          * @description Withdraw the consent: what was made from the take can no longer be trained, go live or be exported.
+         *
+         *     Live sessions with it end at once.
          */
         post: operations["withdraw_consent"];
         delete?: never;
@@ -1032,6 +1034,26 @@ export interface paths {
          * @description One picture of the take: JPEG for `original` and `alpha`, PNG with transparency for the others.
          */
         get: operations["preview_take"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/takes/{take_id}/sheet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Take Sheet
+         * @description The take at one look (JPEG): moments spread over it, as filmed and cut out.
+         */
+        get: operations["get_take_sheet"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1523,6 +1545,11 @@ export interface components {
             id: string;
             /** Person */
             person: string;
+            /**
+             * Purpose
+             * @default
+             */
+            purpose?: string;
             /** Scope */
             scope: ("train" | "live" | "export" | "market")[];
             /** Statement */
@@ -1546,6 +1573,12 @@ export interface components {
             agreed: true;
             /** Person */
             person: string;
+            /**
+             * Purpose
+             * @description What the avatar is for, such as the name of a programme or a shop.
+             * @default
+             */
+            purpose?: string;
             /** Scope */
             scope: ("train" | "live" | "export" | "market")[];
             /** Statement */
@@ -2496,6 +2529,11 @@ export interface components {
              */
             preview_url?: string | null;
             report: components["schemas"]["TakeReport"];
+            /**
+             * Sheet Url
+             * @description The contact sheet (JPEG), once prepared.
+             */
+            sheet_url?: string | null;
             /** Size Bytes */
             size_bytes: number;
             /**
@@ -10562,6 +10600,132 @@ export interface operations {
                 content: {
                     "image/jpeg": unknown;
                     "image/png": unknown;
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_take_sheet: {
+        parameters: {
+            query?: {
+                /** @description Width of a cell in pixels. */
+                cell?: number;
+                columns?: number;
+                rows?: number;
+            };
+            header?: never;
+            path: {
+                take_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": unknown;
                 };
             };
             /** @description The request cannot be understood. */
