@@ -134,9 +134,8 @@ def _deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         yield from frames
         return
     graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=first.width, height=first.height, format=first.format, time_base=first.time_base or Fraction(1, 1000)
-    )
+    base = Fraction(first.time_base or Fraction(1, 1000))
+    source = graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=base)
     bwdif = graph.add("bwdif", "mode=send_frame:deint=all")
     sink = graph.add("buffersink")
     source.link_to(bwdif)
@@ -149,6 +148,12 @@ def _deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
                 out = graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 break
+            # The filter counts in halves of the stream's own step, for it could give two pictures for one.
+            ratio = Fraction(out.time_base or base) / base
+            if out.pts is not None:
+                out.pts = round(out.pts * ratio)
+            out.duration = round(out.duration * ratio)
+            out.time_base = base
             yield out
 
 

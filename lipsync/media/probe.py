@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ VIDEO_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
 """Containers a take may come in. The list is also a guard: playlists and concat scripts could name other files."""
 AUDIO_FORMATS = VIDEO_FORMATS + ",wav,w64,aiff,flac,mp3,ogg,aac"
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+_ENCRYPTED_ENTRY = re.compile(rb"enc[av]\0{6}")
+"""A sample entry: its name, then six bytes that are always zero."""
 _PACKET_LIMIT = 60_000
 _SECONDS_LIMIT = 8.0
 
@@ -279,12 +282,18 @@ def _packet_times(
 
 
 def _encrypted(path: Path) -> bool:
-    """Whether an MP4's sample description names common encryption; ``encv`` is its sample entry (ISO 23001-7)."""
+    """Whether an MP4's sample description names common encryption: an entry ``encv`` or ``enca`` (ISO 23001-7)."""
     with path.open("rb") as file:
         head = file.read(2_000_000)
         file.seek(max(0, path.stat().st_size - 2_000_000))
         tail = file.read()
-    return any(b"encv" in part and b"sinf" in part and b"schm" in part for part in (head, tail))
+    for part in (head, tail):
+        for found in _ENCRYPTED_ENTRY.finditer(part):
+            begin = found.start() - 4
+            entry = part[begin : begin + int.from_bytes(part[begin : begin + 4], "big")] if begin >= 0 else b""
+            if b"sinf" in entry and b"schm" in entry:
+                return True
+    return False
 
 
 def _seconds(ticks: int | None, base: Any) -> float:
