@@ -93,6 +93,8 @@ def main(argv: list[str] | None = None) -> int:
     if not given or given[0] in {"-h", "--help"}:
         parser.print_help()
         return 0 if given else 2
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # as the studio sets it, before numpy is loaded
     named = parser.parse_known_args([word for word in given if not word.startswith("-")][:1])[0].name
     module: ModuleType = importlib.import_module(f"scripts.benchmarks.{named}")
     module.add_arguments(parser)

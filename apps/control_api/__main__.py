@@ -95,6 +95,9 @@ def _watch_stdin(server: Any) -> None:
 
 def main() -> None:
     """Run the API."""
+    # Live pictures are many small matrix products: a second thread for each costs more than it gives, and spins.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     settings, lifeline = parse()
     log.configure(settings.log_level, settings.log_json)
     try:
