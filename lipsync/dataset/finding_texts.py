@@ -22,7 +22,16 @@ def _text(good: tuple[str, str], bad: tuple[str, str], remedy: tuple[str, str]) 
 
 
 SHARES = frozenset(
-    {"face_found", "face_count", "face_edge", "clipping", "mouth_covered", "screen_holes", "person_edge"}
+    {
+        "face_found",
+        "face_count",
+        "face_edge",
+        "clipping",
+        "mouth_covered",
+        "screen_holes",
+        "person_edge",
+        "face_texture",
+    }
 )
 """Codes whose figures are shares of a whole, and are read as percentages."""
 
@@ -276,6 +285,14 @@ TEXTS: dict[str, Text] = {
         ("脸部清晰（{value}）。", "The face is sharp ({value})."),
         ("脸部模糊（{value}），建议{wanted}。", "The face is blurred ({value}); it should be {wanted}."),
         ("请对焦在脸上，增加光线，擦拭镜头。", "Focus on the face, add light, wipe the lens."),
+    ),
+    "face_texture": _text(
+        ("脸部有自然的纹理。", "The face has the texture of skin."),
+        (
+            "脸部 {value} 的面积没有任何纹理：可能是卡通、图画，或磨皮过度。",
+            "{value} of the face has no texture at all: a drawing, or a strong beauty filter?",
+        ),
+        ("请录制真人，并关闭美颜。", "Record a real person, with beauty filters off."),
     ),
     "exposure": _text(
         ("脸部亮度 {value}。", "The face's brightness is {value}."),
