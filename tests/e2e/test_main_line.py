@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import Studio
 from tests.e2e.peer import Peer, Seen
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CONSENT = {"person": "Demo portrait", "scope": ["train", "live", "export"], "statement": "Test.", "agreed": True}
 BLUE = "#2040c0"
@@ -87,7 +87,7 @@ def take(studio: Studio, demo_take: Path) -> dict[str, Any]:
         sent = answer.json()
         assert sent["report"]["ok"]
         assert not [finding for finding in sent["report"]["findings"] if finding["severity"] == "error"]
-        job = follow(http, sent["job_id"], 90)
+        job = follow(http, sent["job_id"], 300)
         prepared: dict[str, Any] = http.get(f"/takes/{sent['id']}").json()
         assert prepared["state"] == "prepared"
         assert job["result"]["preview_avatar_id"] == prepared["preview_avatar_id"]
@@ -102,7 +102,7 @@ def trained(studio: Studio, take: dict[str, Any]) -> dict[str, Any]:
             "/avatars:train", json={"take_id": take["id"], "name": "E2E", "engine": "lipbank", "steps": 60}
         )
         assert answer.status_code == 202, answer.text
-        return follow(http, answer.json()["id"], 120)
+        return follow(http, answer.json()["id"], 300)
 
 
 def test_take_is_keyed_and_shows_a_preview(studio: Studio, take: dict[str, Any]) -> None:
@@ -190,7 +190,7 @@ def test_preview_talks_without_training_into_a_film(studio: Studio, take: dict[s
             "/inference/video", json={"avatar_id": take["preview_avatar_id"], "text": "Hello. My name is a big apple."}
         )
         assert answer.status_code == 202, answer.text
-        job = follow(http, answer.json()["id"], 60)
+        job = follow(http, answer.json()["id"], 180)
         film = httpx.get(httpx.URL(studio.url).join(job["file_url"]), headers=studio.headers, trust_env=False)
         assert film.status_code == 200
         assert film.headers["content-type"] == "video/mp4"

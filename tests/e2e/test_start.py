@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--demo-seconds", "12", "--demo-minutes", "0.1"]
 COMMAND = [sys.executable, "scripts/studio.py", "--demo", *SMALL, "--port", "0"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def wait_for(lines: queue.Queue[str], pattern: str, seconds: float) -> re.Match[str]:
