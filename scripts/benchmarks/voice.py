@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "recording": voice.manifest.extra["recording"],
             "languages": voice.manifest.extra["languages"],
             "likeness": args.likeness,
-            "steps": args.steps,
+            "steps": args.steps if args.bundle is None else None,
         }
     for facts in settings["languages"].values():
         facts.pop("phones", None)
