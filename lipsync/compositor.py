@@ -33,19 +33,20 @@ class Background:
     """What stands behind the person.
 
     Attributes:
-        kind: "original" leaves the take's own; "blur" softens it; "colour", "image" and "video" replace it.
+        kind: "original" leaves the take's own; "blur" softens it; "colour", "image" and "video" replace it;
+            "transparent" leaves the person alone, to be joined with ``Compositor.matte``.
         colour: "#rrggbb", for "colour".
         path: Picture or video file, for "image" and "video"; scaled to cover the frame.
     """
 
-    kind: Literal["original", "colour", "image", "blur", "video"] = "original"
+    kind: Literal["original", "colour", "image", "blur", "video", "transparent"] = "original"
     colour: str = "#1f2937"
     path: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("original", "colour", "image", "blur", "video"):
+        if self.kind not in ("original", "colour", "image", "blur", "video", "transparent"):
             raise InvalidInputError(
-                f"There is no background {self.kind!r}.", "Choose original, colour, image, blur or video."
+                f"There is no background {self.kind!r}.", "Choose original, colour, image, blur, video or transparent."
             )
         if self.kind in ("image", "video") and self.path is None:
             raise InvalidInputError(f"The background {self.kind} needs a file.", "Upload one.")
@@ -83,7 +84,7 @@ class Compositor:
             self._video = _endless(self.background.path, base.width, base.height)
             self._behind = next(self._video)
             return
-        if kind != "blur":
+        if kind not in ("blur", "transparent"):
             self._behind = _still(self.background, base.width, base.height)
         self._baked = np.empty((base.n, base.height * 3 // 2, base.width), np.uint8)
 
@@ -118,14 +119,26 @@ class Compositor:
             self._mark.draw(out)
         return out
 
+    def matte(self, index: int) -> NDArray[np.uint8]:
+        """What of a composed frame is solid, for a transparent background: uint8 (h, w); the label is solid."""
+        alpha = self.base.alpha(index)
+        if self._mark is None:
+            return alpha
+        alpha, mark = alpha.copy(), self._mark
+        alpha[mark.y : mark.y + mark.h, mark.x : mark.x + mark.w] = 255
+        return alpha
+
     def _ground(self, index: int) -> NDArray[np.uint8]:
         if self._baked is None:
             return self.base.i420(index)
         if not self._done[index]:
             with self._lock:
                 frame, alpha = self.base.i420(index), self.base.alpha(index)
-                behind = blurred(frame, alpha) if self._behind is None else self._behind
-                self._baked[index] = over(frame, behind, alpha)
+                if self.background.kind == "transparent":
+                    self._baked[index] = alone(frame, alpha)
+                else:
+                    behind = blurred(frame, alpha) if self._behind is None else self._behind
+                    self._baked[index] = over(frame, behind, alpha)
                 self._done[index] = True
         return self._baked[index]
 
@@ -197,6 +210,16 @@ def over(front: NDArray[np.uint8], behind: NDArray[np.uint8], alpha: NDArray[np.
     behinds, outs = (regions(p, height, (0, 0, width, height)) for p in (behind, out))
     for f, b, o, mask in zip((luma, u, v), behinds, outs, (alpha, half, half), strict=True):
         o[:] = _mix(f, b, mask)
+    return out
+
+
+def alone(frame: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A keyed frame with the screen's share taken out of its edges' colours, for straight alpha: I420 as given."""
+    height, width = alpha.shape
+    out = frame.copy()
+    half = np.asarray(cv2.resize(alpha, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8)
+    _, u, v = regions(out, height, (0, 0, width, height))
+    u[:], v[:] = _unspilled(u, v, half)
     return out
 
 

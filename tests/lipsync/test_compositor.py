@@ -162,3 +162,25 @@ def test_baking_ahead_equals_baking_late(clip):
     early, late = (Compositor(clip, Background("colour", "#204060")) for _ in range(2))
     early.bake()
     assert np.array_equal(early.compose(2, None), late.compose(2, None))
+
+
+def test_a_transparent_frame_laid_over_a_colour_is_the_frame_on_that_colour(clip):
+    mark = MarkSpec("en", "top-left", 0.1)
+    through, solid = (
+        Compositor(clip, Background("transparent"), mark),
+        Compositor(clip, Background("colour", "#808080")),
+    )
+    patch = patch_of(clip, 1, 30)
+    alone, matte = through.compose(1, patch), through.matte(1)
+    label = through._mark
+    assert (matte[label.y : label.y + label.h, label.x : label.x + label.w] == 255).all()
+    share = clip.alpha(1).astype(float) / 255
+    grey = solid.compose(1, None)[:2, :2].mean()
+    laid = alone[:H] * share + grey * (1 - share)
+    wanted = solid.compose(1, patch)[:H].astype(float)
+    free = np.ones((H, W), bool)
+    free[label.y : label.y + label.h, label.x : label.x + label.w] = False
+    assert np.abs(laid - wanted)[free].mean() < 2
+    assert np.array_equal(clip.alpha(1)[free], matte[free])
+    with pytest.raises(InvalidInputError, match="screen"):
+        Compositor(BaseClip(clip.i420(0)[None].copy(), clip.landmarks[:1]), Background("transparent"))

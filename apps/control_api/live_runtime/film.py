@@ -22,6 +22,7 @@ from lipsync.engine import FPS
 from lipsync.errors import NoSpaceError
 
 PRODUCER = "LiveTalking Studio"
+COMMENT = "Synthetic media made by AI / 人工智能生成合成内容"
 
 
 def aigc_field(produce_id: str) -> str:
@@ -62,9 +63,9 @@ class FilmWriter:
                 str(self._aside), "w", format="mp4", options={"movflags": "+faststart+use_metadata_tags"}
             )
         except OSError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         self._container.metadata["AIGC"] = aigc_field(produce_id)
-        self._container.metadata["comment"] = "Synthetic media made by AI / 人工智能生成合成内容"
+        self._container.metadata["comment"] = COMMENT
         video: Any = self._container.add_stream(
             "libx264", rate=FPS, options={"crf": str(crf), "preset": "veryfast", "threads": "0"}
         )
@@ -88,7 +89,7 @@ class FilmWriter:
             self._container.mux(self._sound.encode(heard))
         except OSError as error:
             self.abort()
-            raise _translated(error) from error
+            raise translated(error) from error
         self.frames += 1
 
     def close(self) -> None:
@@ -102,7 +103,7 @@ class FilmWriter:
             self._container.close()
         except OSError as error:
             self.abort()
-            raise _translated(error) from error
+            raise translated(error) from error
         self._done = True
         self._aside.replace(self.path)
 
@@ -131,7 +132,8 @@ class FilmWriter:
             self.abort()
 
 
-def _translated(error: OSError) -> Exception:
+def translated(error: OSError) -> Exception:
+    """The error to raise for one of the disk: ours where it is full, else itself."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpaceError("The disk is full; the film was not kept.", "Free some space and record again.")
     return error

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.control_api.live_runtime.film import FilmWriter
+from apps.control_api.live_runtime.film_transparent import TransparentFilm
 from apps.control_api.live_runtime.frames import (
     FRAME_S,
     FRAME_SAMPLES,
@@ -47,7 +48,7 @@ class Film:
     """A finished film.
 
     Attributes:
-        path: The MP4, H.264 and AAC, 25 fps.
+        path: The MP4, H.264 and AAC, 25 fps; a WebM, VP9 with alpha and Opus, where the background is transparent.
         frames: Pictures in it.
         duration_s: Its length.
         took_s: How long drawing and writing it took.
@@ -74,7 +75,7 @@ def render_video(
         spec: Avatar, voice, background and mark; the rest is not used.
         source: A text to speak, a sound file, or sound: float32 mono in -1..1 at 16 kHz, or (sound, samples a second).
             A file is best: people hear it at 48 kHz.
-        out: The MP4; its folder must exist.
+        out: The MP4, or for a transparent background the WebM; its folder must exist.
         progress: Told stages ``loading``, ``speaking``, ``drawing``; may end the work.
         load: Loads the engine.
         voice: Makes the voice back-end.
@@ -178,7 +179,8 @@ def _draw(
         for k, f in enumerate(driven)
     ]
     frames = [idle] * LEAD + faded + [idle] * TRAIL
-    with FilmWriter(out, base.width, base.height, spec.id) as film:
+    through = spec.background.kind == "transparent"
+    with (TransparentFilm if through else FilmWriter)(out, base.width, base.height, spec.id) as film:
         for first in range(0, len(frames), MAX_BATCH):
             part = frames[first : first + MAX_BATCH]
             places = [base.cycle(first + k) for k in range(len(part))]
@@ -187,7 +189,10 @@ def _draw(
             resting = engine.infer([(places[k], engine.rest) for k in blended]) if blended else []
             rests = dict(zip(blended, resting, strict=True))
             mouths = [Mouth(places[k], patches[k], rests.get(k), f.weight) for k, f in enumerate(part)]
-            for frame, picture in zip(part, compose(compositor, mouths), strict=True):
-                film.write(picture, frame.sound)
+            for frame, place, picture in zip(part, places, compose(compositor, mouths), strict=True):
+                if isinstance(film, TransparentFilm):
+                    film.write(picture, compositor.matte(place), frame.sound)
+                else:
+                    film.write(picture, frame.sound)
             progress.update(_SPEECH_SHARE + (1 - _SPEECH_SHARE) * (first + len(part)) / len(frames))
     return len(frames)

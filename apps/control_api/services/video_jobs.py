@@ -16,7 +16,7 @@ from apps.control_api.services.voices import Voices
 from apps.control_api.storage.tables import JobRow
 from lipsync.progress import Progress
 
-NAME = "film.mp4"
+NAME, NAME_THROUGH = "film.mp4", "film.webm"
 
 
 class RenderVideo:
@@ -38,8 +38,9 @@ class RenderVideo:
         folder = self._tools.files.result(job.id)
         self._tools.files.remove(folder)
         folder.mkdir(parents=True)
-        render_video(spec, self._words(wanted), folder / NAME, progress)
-        return Done({"file": NAME, "avatar_id": avatar.id})
+        name = NAME_THROUGH if wanted["background"]["kind"] == "transparent" else NAME
+        render_video(spec, self._words(wanted), folder / name, progress)
+        return Done({"file": name, "avatar_id": avatar.id})
 
     def failed(self, job: JobRow) -> Callable[[Session], None] | None:
         """Take away what was rendered."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import httpx
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from apps.control_api.settings import Settings
 from apps.control_api.storage.tables import TakeRow
 from apps.control_api.worker.loop import Worker
 from lipsync.bundle import Manifest, pack, read_manifest, update_manifest, write_bundle
+from lipsync.media.transparent import read_transparent
 from tests.apps.control_api.conftest import CONSENT, Api
 from tests.apps.control_api.test_guard import assert_error
 from tests.apps.control_api.test_takes import REPORT_OK, send, upload
@@ -290,6 +292,26 @@ async def test_a_film_wants_a_text_or_a_sound(api: Api, packed: bytes) -> None:
     assert job["state"] == "succeeded", job["error"]
     film = await api.client.get(f"/jobs/{job['id']}/file")
     assert film.headers["content-type"] == "video/mp4" and film.content[4:8] == b"ftyp"
+
+
+async def test_a_film_with_transparency_is_a_webm_of_the_person_alone(api: Api, packed: bytes, tmp_path: Path) -> None:
+    avatar_id = await bring_in(api, packed)
+    through = {"avatar_id": avatar_id, "background": {"kind": "transparent"}}
+    assert_error(await api.client.post("/live/sessions", json=through), 422, "invalid_input")
+    job = (await api.client.post("/inference/video", json={**through, "text": "Hello."})).json()
+    await work(api)
+    job = (await api.client.get(f"/jobs/{job['id']}")).json()
+    assert job["state"] == "succeeded", job["error"]
+    film = await api.client.get(f"/jobs/{job['id']}/file")
+    assert film.headers["content-type"] == "video/webm"
+    (tmp_path / "film.webm").write_bytes(film.content)
+    pictures = list(read_transparent(tmp_path / "film.webm"))
+    matte = pictures[len(pictures) // 2][1]
+    assert len(pictures) > 20 and matte.shape == (128, 128)
+    assert 0.02 < (matte < 10).mean() < 0.98, "nothing, or everything, can be seen through"
+    assert (matte[4:8, 4:20] > 240).all(), "the label can be seen through"
+    with av.open(str(tmp_path / "film.webm")) as container:
+        assert "ProduceID" in container.metadata["AIGC"] and container.streams.audio
 
 
 async def test_voices(api: Api) -> None:

@@ -13,7 +13,7 @@ from apps.control_api.api.wire.jobs import Job, JobLogLine, JobLogPage, JobPage,
 from lipsync.errors import NotFoundError
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
-_TYPES = {".mp4": "video/mp4", ".zip": "application/zip", ".wav": "audio/wav"}
+_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".zip": "application/zip", ".wav": "audio/wav"}
 
 
 class JobPriority(Command):
@@ -62,7 +62,7 @@ def get_job_file(job_id: str, studio: Studio) -> FileResponse:
         raise NotFoundError("This job made no file.", "Wait for its end, or choose a film or an export.")
     folder = studio.tools.files.result(row.id)
     path = studio.tools.files.existing(folder / str(name).rsplit("/", 1)[-1])
-    inline = path.suffix in (".mp4", ".wav")
+    inline = path.suffix in (".mp4", ".webm", ".wav")
     return FileResponse(
         path,
         media_type=_TYPES.get(path.suffix, "application/octet-stream"),

@@ -21,6 +21,14 @@ class Background(Command):
     upload_id: Annotated[Identifier | None, Field(description="The uploaded picture or film.")] = None
 
 
+class FilmBackground(Background):
+    """What stands behind the person in a film."""
+
+    kind: Literal["original", "colour", "image", "blur", "video", "transparent"] = Field(  # type: ignore[assignment]
+        "original", description="`transparent` gives a WebM of the person alone, VP9 with alpha, to lay over others."
+    )
+
+
 class Mark(Command):
     """The visible sign that the picture is made by a machine."""
 
@@ -172,6 +180,6 @@ class VideoCreate(Command):
     voice_id: Identifier | None = None
     text: Text | None = None
     audio_upload_id: Identifier | None = None
-    background: Background = Field(default_factory=Background)
+    background: FilmBackground = Field(default_factory=lambda: FilmBackground.model_validate({}))
     mark: Mark | None = Field(default_factory=Mark)
     priority: Priority = "normal"

@@ -1651,6 +1651,29 @@ export interface components {
         /** @description What `WS /events` tells. */
         Event: components["schemas"]["JobEvent"] | components["schemas"]["JobLogEvent"] | components["schemas"]["LiveEvent"] | components["schemas"]["SystemEvent"];
         /**
+         * FilmBackground
+         * @description What stands behind the person in a film.
+         */
+        FilmBackground: {
+            /**
+             * Colour
+             * @default #202830
+             */
+            colour?: string;
+            /**
+             * Kind
+             * @description `transparent` gives a WebM of the person alone, VP9 with alpha, to lay over others.
+             * @default original
+             * @enum {string}
+             */
+            kind?: "original" | "colour" | "image" | "blur" | "video" | "transparent";
+            /**
+             * Upload Id
+             * @description The uploaded picture or film.
+             */
+            upload_id?: string | null;
+        };
+        /**
          * Finding
          * @description One thing the check looked at.
          */
@@ -2660,7 +2683,7 @@ export interface components {
             audio_upload_id?: string | null;
             /** Avatar Id */
             avatar_id: string;
-            background?: components["schemas"]["Background"];
+            background?: components["schemas"]["FilmBackground"];
             mark?: components["schemas"]["Mark"] | null;
             /**
              * Priority

@@ -1,0 +1,84 @@
+"""A film to lay over others: the person alone with a matte, VP9 with alpha in WebM, marked as synthetic too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.control_api.live_runtime.film import COMMENT, aigc_field, translated
+from apps.control_api.live_runtime.frames import LIVE_RATE
+from lipsync.media.transparent import TransparentWriter
+
+
+class TransparentFilm:
+    """Writes ``path`` (.webm) aside and renames it when closed, so a file by that name is whole. A context manager.
+
+    Args:
+        path: The WebM.
+        width: Of the pictures.
+        height: Of the pictures.
+        produce_id: The piece's id, for the AIGC tag.
+
+    Raises:
+        NoSpaceError: from any method, where the disk is full; the part written so far is removed.
+    """
+
+    def __init__(self, path: Path, width: int, height: int, produce_id: str) -> None:
+        self.path = path
+        self._aside = path.with_name(f"{path.stem}.part{path.suffix}")
+        self._done = False
+        tags = {"AIGC": aigc_field(produce_id), "comment": COMMENT}
+        try:
+            self._writer = TransparentWriter(
+                self._aside, width, height, audio_rate=LIVE_RATE, pix="yuv420p", metadata=tags
+            )
+        except OSError as error:
+            raise translated(error) from error
+
+    def write(self, picture: NDArray[np.uint8], matte: NDArray[np.uint8], sound: NDArray[np.int16]) -> None:
+        """Add 40 ms: I420 uint8 (h * 3 // 2, w), its matte uint8 (h, w), and int16 (1920,)."""
+        try:
+            self._writer.write(picture, matte)
+            self._writer.write_audio(sound.astype(np.float32) / 32768.0)
+        except OSError as error:
+            self.abort()
+            raise translated(error) from error
+
+    def close(self) -> None:
+        """Finish the file. Safe to call twice."""
+        if self._done:
+            return
+        try:
+            self._writer.close()
+        except OSError as error:
+            self.abort()
+            raise translated(error) from error
+        self._done = True
+        self._aside.replace(self.path)
+
+    def abort(self) -> None:
+        """Give up: nothing is left on disk. Safe to call twice."""
+        if self._done:
+            return
+        self._done = True
+        try:
+            self._writer.close()
+        except OSError:
+            # The file is thrown away; that it cannot be finished is why.
+            pass
+        finally:
+            self._aside.unlink(missing_ok=True)
+
+    def __enter__(self) -> TransparentFilm:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
