@@ -214,12 +214,16 @@ def over(front: NDArray[np.uint8], behind: NDArray[np.uint8], alpha: NDArray[np.
 
 
 def alone(frame: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A keyed frame with the screen's share taken out of its edges' colours, for straight alpha: I420 as given."""
+    """A keyed frame with the screen's share taken out of its edges' colours, for straight alpha: I420 as given.
+
+    Where nothing is solid the colour is grey, so that no player that scales colours and matte apart gives a green rim.
+    """
     height, width = alpha.shape
     out = frame.copy()
     half = np.asarray(cv2.resize(alpha, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8)
     _, u, v = regions(out, height, (0, 0, width, height))
     u[:], v[:] = _unspilled(u, v, half)
+    u[half == 0] = v[half == 0] = 128
     return out
 
 

@@ -174,6 +174,10 @@ def test_a_transparent_frame_laid_over_a_colour_is_the_frame_on_that_colour(clip
     alone, matte = through.compose(1, patch), through.matte(1)
     label = through._mark
     assert (matte[label.y : label.y + label.h, label.x : label.x + label.w] == 255).all()
+    outside = clip.alpha_half(1) == 0
+    assert outside.any()
+    for plane in regions(Compositor(clip, Background("transparent")).compose(1, None), H, (0, 0, W, H))[1:]:
+        assert (plane[outside] == 128).all(), "the screen's colour is left where nothing is solid"
     share = clip.alpha(1).astype(float) / 255
     grey = solid.compose(1, None)[:2, :2].mean()
     laid = alone[:H] * share + grey * (1 - share)
