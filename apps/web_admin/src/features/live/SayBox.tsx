@@ -11,9 +11,10 @@ import type { LiveConnection } from "./live_connection";
 type Outcome = "waiting" | "speaking" | "spoken" | "interrupted" | "failed";
 
 interface Line {
+  /** Session and turn: turns are counted anew in each session. */
+  readonly id: string;
   readonly turn: number;
   readonly text: string;
-  readonly outcome: Outcome;
 }
 
 const TONES: Record<Outcome, Tone> = { waiting: "idle", speaking: "info", spoken: "ok", interrupted: "warning", failed: "error" };
@@ -38,10 +39,12 @@ export function SayBox({ connection, sessionId, canChat }: SayBoxProps) {
   const [text, setText] = useState("");
   const [mode, setMode] = useState<"say" | "chat">("say");
   const [lines, setLines] = useState<readonly Line[]>([]);
+  // By line, apart from the lines: the first frame is often told before the request that asked for it is answered.
+  const [outcomes, setOutcomes] = useState<Readonly<Record<string, Outcome>>>({});
   const say = useMutation({
     mutationFn: (words: string) => connection.say(words, mode, false),
     onSuccess: (turn, words) => {
-      setLines((known) => [{ turn, text: words, outcome: "waiting" as const }, ...known].slice(0, KEPT));
+      setLines((known) => [{ id: `${sessionId}/${turn}`, turn, text: words }, ...known].slice(0, KEPT));
       setText("");
     },
   });
@@ -51,8 +54,9 @@ export function SayBox({ connection, sessionId, canChat }: SayBoxProps) {
     if (event.type !== "live" || event.session_id !== sessionId) return;
     const data = event.data ?? {};
     const outcome = outcomeOf(event.name, data);
-    if (outcome === null) return;
-    setLines((known) => known.map((line) => (line.turn === data.turn ? { ...line, outcome } : line)));
+    const { turn } = data;
+    if (outcome === null || typeof turn !== "number") return;
+    setOutcomes((known) => ({ ...known, [`${sessionId}/${turn}`]: outcome }));
   });
 
   const ready = sessionId !== null && text.trim() !== "";
@@ -97,14 +101,17 @@ export function SayBox({ connection, sessionId, canChat }: SayBoxProps) {
       {say.isError && <ErrorNote error={say.error} />}
       {interrupt.isError && <ErrorNote error={interrupt.error} />}
       <Stack gap={6} component="ol" p={0} m={0} style={{ listStyle: "none" }} aria-label={t("live.history")}>
-        {lines.map((line) => (
-          <Group key={line.turn} component="li" gap="sm" wrap="nowrap" justify="space-between" data-turn={line.turn} data-outcome={line.outcome}>
-            <Text size="sm" lineClamp={2}>
-              {line.text}
-            </Text>
-            <Tag tone={TONES[line.outcome]}>{t(`outcome.${line.outcome}`)}</Tag>
-          </Group>
-        ))}
+        {lines.map((line) => {
+          const outcome = outcomes[line.id] ?? "waiting";
+          return (
+            <Group key={line.id} component="li" gap="sm" wrap="nowrap" justify="space-between" data-turn={line.turn} data-outcome={outcome}>
+              <Text size="sm" lineClamp={2}>
+                {line.text}
+              </Text>
+              <Tag tone={TONES[outcome]}>{t(`outcome.${outcome}`)}</Tag>
+            </Group>
+          );
+        })}
       </Stack>
     </Stack>
   );
