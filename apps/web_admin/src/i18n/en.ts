@@ -353,6 +353,9 @@ export default {
     unpack: "Unpacking",
   },
   voices: {
+    ownAuto: "Studio voice, Chinese and English",
+    ownZh: "Studio voice, Chinese",
+    ownEn: "Studio voice, English",
     title: "Voices",
     lead: "Listen to how each one speaks.",
     emptyTitle: "No voices yet",

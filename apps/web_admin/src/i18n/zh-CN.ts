@@ -329,6 +329,9 @@ const zh: typeof en = {
     unpack: "解包",
   },
   voices: {
+    ownAuto: "自带双语声音",
+    ownZh: "自带普通话声音",
+    ownEn: "自带英语声音",
     title: "声音",
     lead: "试听每一种声音。",
     emptyTitle: "还没有声音",

@@ -12,6 +12,7 @@ import { PageHead } from "../../components/PageHead";
 import { BackgroundChoice, CALM, isComplete } from "./BackgroundChoice";
 import { live } from "./live_connection";
 import { OpenSessions } from "./OpenSessions";
+import { voiceName } from "../voices/voice_name";
 import { SayBox } from "./SayBox";
 import { Stage } from "./Stage";
 import { StatsPanel } from "./StatsPanel";
@@ -68,7 +69,7 @@ function Setup({ avatars, voices, first }: SetupProps) {
         value={voiceId}
         onChange={(value) => setVoiceId(value ?? AUTO)}
         allowDeselect={false}
-        data={[{ value: AUTO, label: t("live.voiceAuto") }, ...voices.map((voice) => ({ value: voice.id, label: voice.name }))]}
+        data={[{ value: AUTO, label: t("live.voiceAuto") }, ...voices.filter((voice) => voice.language !== "auto").map((voice) => ({ value: voice.id, label: voiceName(voice, t) }))]}
       />
       <BackgroundChoice value={background} onChange={setBackground} />
       <Group gap="sm">

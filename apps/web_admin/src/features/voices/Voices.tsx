@@ -12,6 +12,7 @@ import { Icon } from "../../components/Icon";
 import { Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
 import { Tag } from "../../components/Tag";
+import { voiceName } from "./voice_name";
 
 /** The sentence as the voice speaks it: the address of a sound that the caller lets go of. */
 async function speak(voiceId: string, text: string): Promise<string> {
@@ -39,10 +40,10 @@ function VoiceRow({ voice }: { voice: Voice }) {
     <Stack className="panel" p="md" gap="sm" component="article" data-voice={voice.id}>
       <Group gap="sm">
         <Title order={2} size="h6">
-          {voice.name}
+          {voiceName(voice, t)}
         </Title>
         <Tag tone={voice.state === "ready" ? "ok" : "idle"}>{t(`voiceState.${voice.state}`)}</Tag>
-        <Tag tone="idle">{chinese ? t("voices.zh") : t("voices.en")}</Tag>
+        {voice.language !== "auto" && <Tag tone="idle">{chinese ? t("voices.zh") : t("voices.en")}</Tag>}
         {voice.builtin && <Text size="sm" c="dimmed">{t("voices.builtin")}</Text>}
       </Group>
       <Group align="flex-end" wrap="nowrap">
@@ -52,7 +53,7 @@ function VoiceRow({ voice }: { voice: Voice }) {
         </Button>
       </Group>
       {preview.isError && <ErrorNote error={preview.error} />}
-      {sound !== undefined && <audio src={sound} autoPlay controls aria-label={t("voices.sound", { name: voice.name })} style={{ width: "100%" }} />}
+      {sound !== undefined && <audio src={sound} autoPlay controls aria-label={t("voices.sound", { name: voiceName(voice, t) })} style={{ width: "100%" }} />}
     </Stack>
   );
 }
