@@ -151,6 +151,12 @@ py=.venv/bin/python
 # The page needs nothing of Python, so it is made at the same time.
 page() {
   set -euo pipefail
+  # An older Node, as Debian 12 has, makes npm leave out the optional packages that hold the build's native parts.
+  if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+    local own=$PWD/.cache/node
+    [ -x "$own/node_modules/.bin/node" ] || npm install --no-audit --no-fund --loglevel=error --prefix "$own" node@22.23.3 npm@11 </dev/null
+    export PATH=$own/node_modules/.bin:$PATH
+  fi
   cd "$PAGE"
   local lock_sum source_sum
   lock_sum=$(sha256sum package-lock.json | cut -d' ' -f1)
