@@ -81,7 +81,7 @@ class ClapEngine(Engine):
 
     @classmethod
     def train(cls, *args: Any) -> Path:
-        raise NotImplementedError("a measuring engine is not trained")
+        raise TypeError("a measuring engine is not trained")
 
     @classmethod
     def load(cls, bundle: Path, device: str = "auto") -> Engine:

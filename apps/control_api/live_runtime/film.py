@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import json
+from abc import ABC, abstractmethod
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -41,7 +42,65 @@ def aigc_field(produce_id: str) -> str:
     )
 
 
-class FilmWriter:
+class KeptWhole(ABC):
+    """A file written aside and renamed when closed, so a file by its name is whole. A context manager.
+
+    Args:
+        path: Where the file goes.
+        aside: Where it is until it is whole, in the same folder.
+    """
+
+    def __init__(self, path: Path, aside: Path) -> None:
+        self.path = path
+        self._aside = aside
+        self._done = False
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Write what is still owed and close the file."""
+
+    @abstractmethod
+    def _drop(self) -> None:
+        """Close the file, which is thrown away."""
+
+    def close(self) -> None:
+        """Finish the file. Safe to call twice."""
+        if self._done:
+            return
+        try:
+            self._finish()
+        except OSError as error:
+            self.abort()
+            raise translated(error) from error
+        self._done = True
+        self._aside.replace(self.path)
+
+    def abort(self) -> None:
+        """Give up: nothing is left on disk. Safe to call twice."""
+        if self._done:
+            return
+        self._done = True
+        try:
+            self._drop()
+        except OSError:
+            # The file is thrown away; that it cannot be finished is why.
+            pass
+        finally:
+            self._aside.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class FilmWriter(KeptWhole):
     """Writes ``path`` aside and renames it when closed, so a file by that name is always whole. A context manager.
 
     Args:
@@ -55,9 +114,8 @@ class FilmWriter:
     """
 
     def __init__(self, path: Path, width: int, height: int, produce_id: str, crf: int = 18) -> None:
-        self.path, self.frames = path, 0
-        self._aside = path.with_name(path.name + ".part")
-        self._done = False
+        super().__init__(path, path.with_name(path.name + ".part"))
+        self.frames = 0
         try:
             self._container = av.open(
                 str(self._aside), "w", format="mp4", options={"movflags": "+faststart+use_metadata_tags"}
@@ -92,44 +150,14 @@ class FilmWriter:
             raise translated(error) from error
         self.frames += 1
 
-    def close(self) -> None:
-        """Finish the file. Safe to call twice."""
-        if self._done:
-            return
-        try:
-            if self.frames:
-                self._container.mux(self._video.encode(None))
-                self._container.mux(self._sound.encode(None))
-            self._container.close()
-        except OSError as error:
-            self.abort()
-            raise translated(error) from error
-        self._done = True
-        self._aside.replace(self.path)
+    def _finish(self) -> None:
+        if self.frames:
+            self._container.mux(self._video.encode(None))
+            self._container.mux(self._sound.encode(None))
+        self._container.close()
 
-    def abort(self) -> None:
-        """Give up: nothing is left on disk. Safe to call twice."""
-        if self._done:
-            return
-        self._done = True
-        try:
-            self._container.close()
-        except OSError:
-            # The file is thrown away; that it cannot be finished is why.
-            pass
-        finally:
-            self._aside.unlink(missing_ok=True)
-
-    def __enter__(self) -> FilmWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
+    def _drop(self) -> None:
+        self._container.close()
 
 
 def translated(error: OSError) -> Exception:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.control_api.live_runtime.film import COMMENT, aigc_field, translated
+from apps.control_api.live_runtime.film import COMMENT, KeptWhole, aigc_field, translated
 from apps.control_api.live_runtime.frames import LIVE_RATE
 from lipsync.media.transparent import TransparentWriter
 
 
-class TransparentFilm:
+class TransparentFilm(KeptWhole):
     """Writes ``path`` (.webm) aside and renames it when closed, so a file by that name is whole. A context manager.
 
     Args:
@@ -27,9 +26,7 @@ class TransparentFilm:
     """
 
     def __init__(self, path: Path, width: int, height: int, produce_id: str) -> None:
-        self.path = path
-        self._aside = path.with_name(f"{path.stem}.part{path.suffix}")
-        self._done = False
+        super().__init__(path, path.with_name(f"{path.stem}.part{path.suffix}"))
         tags = {"AIGC": aigc_field(produce_id), "comment": COMMENT}
         try:
             self._writer = TransparentWriter(
@@ -47,38 +44,8 @@ class TransparentFilm:
             self.abort()
             raise translated(error) from error
 
-    def close(self) -> None:
-        """Finish the file. Safe to call twice."""
-        if self._done:
-            return
-        try:
-            self._writer.close()
-        except OSError as error:
-            self.abort()
-            raise translated(error) from error
-        self._done = True
-        self._aside.replace(self.path)
+    def _finish(self) -> None:
+        self._writer.close()
 
-    def abort(self) -> None:
-        """Give up: nothing is left on disk. Safe to call twice."""
-        if self._done:
-            return
-        self._done = True
-        try:
-            self._writer.close()
-        except OSError:
-            # The file is thrown away; that it cannot be finished is why.
-            pass
-        finally:
-            self._aside.unlink(missing_ok=True)
-
-    def __enter__(self) -> TransparentFilm:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
+    def _drop(self) -> None:
+        self._writer.close()
