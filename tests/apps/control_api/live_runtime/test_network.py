@@ -25,7 +25,7 @@ async def test_a_key_frame_is_sent_when_the_client_asks(make_world: Any) -> None
     await client.connect(session)
     await until(lambda: len(client.pictures) >= 5, 10)
     asked = []
-    encoder = session._clients[0]._picture
+    encoder = session._clients[0]._feed._picture
     inner = encoder.request_key
     for sender in session._clients[0]._connection.getSenders():
         if sender.kind == "video":
