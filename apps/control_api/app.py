@@ -15,7 +15,21 @@ from starlette.middleware.cors import CORSMiddleware
 from apps.control_api import errors
 from apps.control_api.api import events
 from apps.control_api.api.page import page_router
-from apps.control_api.api.routes import avatars, compatibility, jobs, live, models, room, system, takes, uploads, voices
+from apps.control_api.api.routes import (
+    avatars,
+    compatibility,
+    jobs,
+    live,
+    models,
+    room,
+    system,
+    takes,
+    uploads,
+    voices,
+)
+from apps.control_api.api.routes import (
+    settings as settings_routes,
+)
 from apps.control_api.api.security import PREFIX, Gate, Guard, Outer
 from apps.control_api.api.timing import Timing
 from apps.control_api.api.wire.base import ErrorBody
@@ -68,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses=_ERRORS,
     )
     app.state.container = studio
-    for module in (system, takes, avatars, voices, models, jobs, live, room):
+    for module in (system, settings_routes, takes, avatars, voices, models, jobs, live, room):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(events.router, prefix=PREFIX)
     app.include_router(uploads.uploads_router(studio), include_in_schema=False)

@@ -42,7 +42,7 @@ class TrainAvatar:
         options = TrainOptions(
             minutes=wanted.get("minutes"),
             steps=wanted.get("steps"),
-            device=_device(wanted.get("device"), self._tools.settings.device),
+            device=_device(wanted.get("device"), self._tools.owner.in_force().device),
         )
         train_avatar(take, making, wanted["engine"], options, progress)
         with self._tools.database.read() as session:
@@ -66,7 +66,7 @@ class TrainAvatar:
             consent_id=version.consent_id,
             parent=parent.version if parent else None,
         )
-        bounds = self._tools.settings
+        bounds = self._tools.owner.in_force()
         reasons = registration.shortcomings(manifest.metrics, bounds.minimum_metrics, bounds.maximum_metrics)
         for reason in reasons:
             progress.log(f"In review: {reason}")
@@ -128,7 +128,7 @@ class ImportAvatar:
         avatar_id = wanted["avatar_id"]
         making = registration.making_folder(self._tools, avatar_id, job)
         files.remove(making)
-        files.need_room(2 * upload.size, self._tools.settings.free_space)
+        files.need_room(2 * upload.size, self._tools.owner.in_force().free_space)
         progress.stage("unpack")
         manifest = unpack(upload.path, making)
         progress.update(0.7)

@@ -192,7 +192,7 @@ def capabilities(tools: Tools, job_kinds: list[str]) -> dict[str, Any]:
             )
         except StudioError as error:
             found_voices.append({"name": name, "available": False, "reason": error.message})
-    settings = tools.settings
+    settings = tools.owner.in_force()
     return {
         "version": settings.version,
         "engines": found_engines,

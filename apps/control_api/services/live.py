@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from apps.control_api.services import consents
 from apps.control_api.services.avatars import Avatars
 from apps.control_api.services.recordings import Recordings
 from apps.control_api.services.room import Room
+from apps.control_api.services.settings_store import SettingsStore
 from apps.control_api.services.tools import Tools
 from apps.control_api.services.uploads import Uploads
 from apps.control_api.services.voices import Voices
-from apps.control_api.settings import Settings
 from apps.control_api.storage.clock import now
 from apps.control_api.storage.tables import AvatarRow, MessageRow, RecordingRow, StateRow, VoiceRow
 from lipsync.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, StudioError, TooManyError
@@ -74,6 +74,8 @@ class Live:
         voice = await asyncio.to_thread(self._voices.usable, wanted["voice_id"], "live")
         manager = await self._ready()
         spec = await asyncio.to_thread(self._spec, folder, voice, wanted)
+        in_force = await asyncio.to_thread(self._tools.owner.in_force)
+        manager.limits = replace(manager.limits, max_sessions=in_force.max_sessions)
         session = await manager.open(spec)
         opened = Opened(session.id, avatar.id, voice.id, wanted["transport"], now(), str(session.state))
         self._remember(opened)
@@ -267,7 +269,7 @@ class Live:
             voice,
             wanted,
             self._uploads,
-            settings=self._tools.settings,
+            owner=self._tools.owner,
             id_=str(uuid4()),
         )
 
@@ -293,7 +295,7 @@ def session_spec(
     wanted: dict[str, Any],
     uploads: Uploads,
     *,
-    settings: Settings,
+    owner: SettingsStore,
     id_: str | None = None,
 ) -> Any:
     """Return the runtime's ``SessionSpec`` of what a caller asked for; also used for films.
@@ -304,13 +306,14 @@ def session_spec(
         voice: The voice.
         wanted: background, mark, and for live sessions reply and video_bitrate, as the wire types give them.
         uploads: Where an uploaded background is found.
-        settings: The studio's, for the settings of services and for STUN and TURN.
+        owner: The settings in force, for services and for STUN and TURN.
         id_: The session's id; made if not given.
     """
     from apps.control_api.live_runtime.spec import IceServer, ReplySpec, SessionSpec
     from lipsync.compositor import Background
     from lipsync.mark import MarkSpec
 
+    settings = owner.in_force()
     behind = wanted["background"]
     path = uploads.finished(behind["upload_id"]).path if behind.get("upload_id") else None
     reply = wanted.get("reply") or {}
@@ -326,7 +329,7 @@ def session_spec(
         id=id_ or str(uuid4()),
         voice=voices.spoken(voice),
         voice_settings=voices.backend_settings(voice),
-        reply=ReplySpec(backend, {**settings.replies.get(backend, {}), **named}, reply.get("system_prompt", "")),
+        reply=ReplySpec(backend, {**owner.service("reply", backend), **named}, reply.get("system_prompt", "")),
         background=Background(behind["kind"], behind["colour"], path),
         mark=MarkSpec(**wanted["mark"]) if wanted.get("mark") else None,
         ice_servers=(IceServer(tuple(settings.ice_servers)),) if settings.ice_servers else (),

@@ -57,7 +57,7 @@ class Recordings:
             ConflictError: the session is being recorded already.
             NoSpaceError: the disk is nearly full.
         """
-        self._tools.files.need_room(0, self._tools.settings.free_space)
+        self._tools.files.need_room(0, self._tools.owner.in_force().free_space)
         with self._tools.database.write() as session:
             if _running(session, session_id) is not None:
                 raise ConflictError("The session is being recorded already.", "Stop that recording first.")

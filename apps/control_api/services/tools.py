@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apps.control_api.services.jobs import Jobs
+from apps.control_api.services.settings_store import SettingsStore
 from apps.control_api.settings import Settings
 from apps.control_api.storage.database import Database
 from apps.control_api.storage.files import Files
@@ -12,12 +13,13 @@ from apps.control_api.storage.files import Files
 
 @dataclass(frozen=True)
 class Tools:
-    """Settings, database, files and jobs: shared by the API and by workers."""
+    """Settings (as started, and the owner's over them), database, files, jobs: shared by the API and by workers."""
 
     settings: Settings
     database: Database
     files: Files
     jobs: Jobs
+    owner: SettingsStore
 
 
 def build_tools(settings: Settings) -> Tools:
@@ -28,4 +30,5 @@ def build_tools(settings: Settings) -> Tools:
         database,
         Files(settings.data_dir, settings.models),
         Jobs(database, settings.lease, settings.max_attempts),
+        SettingsStore(database, settings),
     )

@@ -34,7 +34,7 @@ class RenderVideo:
         avatar, bundle = Avatars(self._tools).usable(wanted["avatar_id"], "live")
         voices = Voices(self._tools, self._uploads)
         voice = voices.usable(wanted.get("voice_id"), "live")
-        spec = session_spec(bundle, voices, voice, wanted, self._uploads, settings=self._tools.settings)
+        spec = session_spec(bundle, voices, voice, wanted, self._uploads, owner=self._tools.owner)
         folder = self._tools.files.result(job.id)
         self._tools.files.remove(folder)
         folder.mkdir(parents=True)

@@ -107,7 +107,7 @@ class ImportVoice(TrainVoice):
         upload = self._uploads.finished(wanted["upload_id"])
         making = registration.making_folder(self._tools, wanted["voice_id"], job, "voice")
         files.remove(making)
-        files.need_room(2 * upload.size, self._tools.settings.free_space)
+        files.need_room(2 * upload.size, self._tools.owner.in_force().free_space)
         progress.stage("unpack")
         manifest = unpack(upload.path, making)
         if manifest.kind != "voice":

@@ -184,8 +184,8 @@ class Voices:
         return Voice(row.backend, row.voice, row.language, row.speed, dict(row.params))
 
     def backend_settings(self, row: VoiceRow) -> dict[str, Any]:
-        """Return the settings of the row's back-end: the studio's own, and the folder of a trained voice."""
-        settings = dict(self._tools.settings.voice_services.get(row.backend, {}))
+        """Return the settings of the row's back-end: the owner's over the studio's, and a trained voice's folder."""
+        settings = self._tools.owner.service("voice", row.backend)
         if row.model_path:
             settings["bundle"] = str(self._tools.files.model_path(row.model_path))
         return settings
@@ -197,11 +197,12 @@ class Voices:
         self._backends.clear()
 
     async def _backend(self, row: VoiceRow) -> Any:
-        key = f"{row.backend} {row.model_path or ''}"
+        settings = await asyncio.to_thread(self.backend_settings, row)
+        key = f"{row.backend} {sorted(settings.items())!r}"  # a changed address or credential makes another one
         if key not in self._backends:
             from speech.tts import registry
 
-            backend = await asyncio.to_thread(registry.create, row.backend, self.backend_settings(row))
+            backend = await asyncio.to_thread(registry.create, row.backend, settings)
             kept = self._backends.setdefault(key, backend)
             if len(self._backends) > _MOST_BACKENDS:
                 await self._backends.pop(next(iter(self._backends))).close()

@@ -54,7 +54,7 @@ class Worker:
             self._owner,
             stop=self._stop,
             lease=tools.settings.lease,
-            yields=tools.settings.training_yields_to_live,
+            yields=tools.owner.in_force().training_yields_to_live,
         ) as progress:
             try:
                 body = bodies.load(job.kind, tools.settings.job_kinds, tools)

@@ -1,0 +1,47 @@
+"""The owner's settings, and those of services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from apps.control_api.api.deps import Studio, note_object
+from apps.control_api.api.wire.settings import Service, Services, ServiceUpdate, SettingsUpdate, SettingsValues
+from apps.control_api.container import Container
+from apps.control_api.services.settings_store import ServiceKind, service_names
+
+router = APIRouter(prefix="/settings", tags=["settings"])
+
+
+@router.get("")
+def get_settings(studio: Studio) -> SettingsValues:
+    """The settings in force: the owner's over those the studio was started with."""
+    return SettingsValues.model_validate(studio.tools.owner.values())
+
+
+@router.patch("")
+def update_settings(wanted: SettingsUpdate, studio: Studio) -> SettingsValues:
+    """Change settings; each holds from the next job or session on."""
+    return SettingsValues.model_validate(studio.tools.owner.change(wanted))
+
+
+@router.get("/services")
+def list_services(studio: Studio) -> Services:
+    """Voice and reply services with their settings; credentials are masked. Imports them: slow at the first call."""
+    return Services(items=[_service(studio, kind, name, reason) for kind, name, reason in service_names()])
+
+
+@router.patch("/services/{kind}/{name}")
+def update_service(kind: ServiceKind, name: str, wanted: ServiceUpdate, request: Request, studio: Studio) -> Service:
+    """Change settings of a service; a credential can be written and never read."""
+    note_object(request, name)
+    studio.tools.owner.change_service(kind, name, wanted.fields)
+    return _service(studio, kind, name, "")
+
+
+def _service(studio: Container, kind: ServiceKind, name: str, reason: str) -> Service:
+    fields: list[dict[str, Any]] = [] if reason else studio.tools.owner.describe(kind, name)
+    return Service.model_validate(
+        {"kind": kind, "name": name, "available": not reason, "reason": reason, "fields": fields}
+    )
