@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.control_api.live_runtime.audience import Audience
 from apps.control_api.live_runtime.clock import Clock, Sink
 from apps.control_api.live_runtime.events import EventKind, LiveEvent, OnEvent, SessionStats, State
 from apps.control_api.live_runtime.frames import (
@@ -28,13 +29,11 @@ from apps.control_api.live_runtime.frames import (
 from apps.control_api.live_runtime.host import EngineHost
 from apps.control_api.live_runtime.painter import Painter
 from apps.control_api.live_runtime.playout import Playout
-from apps.control_api.live_runtime.recorder import Recorder
 from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
 from apps.control_api.live_runtime.stage import Stage, StageRunner
 from apps.control_api.live_runtime.stages.animate import AnimateStage
 from apps.control_api.live_runtime.stages.reply import Replier, ReplyStage
 from apps.control_api.live_runtime.stages.speak import SpeakStage
-from apps.control_api.live_runtime.transports.webrtc import WebRtcClient
 from apps.control_api.live_runtime.turns import Turns
 from lipsync.compositor import Compositor
 from lipsync.errors import ConflictError, InvalidInputError, StudioError, TooManyError
@@ -75,17 +74,24 @@ class LiveSession:
         self.spec, self.host = spec, host
         self.state: State = "ready"
         self.reason = ""
-        self._limits, self._on_event, self._on_closed, self._pool = limits, on_event, on_closed, pool
+        self._limits, self._on_event, self._on_closed = limits, on_event, on_closed
         self._began = time.monotonic()
-        self._alone_since = self._began
-        self._watched_once = False
         self.turns = Turns()
         base = host.engine.base
         self.playout = Playout(compositor.compose(base.cycle(0), None))
         self.clock = Clock(self.playout, self._played)
-        self._clients: list[WebRtcClient] = []
-        self._recorder: Recorder | None = None
-        self._partings: set[asyncio.Task[None]] = set()
+        self.audience = Audience(
+            spec,
+            base.width,
+            base.height,
+            self.clock,
+            limits=limits,
+            pool=pool,
+            on_sent=lambda turn: self.turns.passed(turn, "encode"),
+            on_watched=self._watched,
+            on_lost=self._client_lost,
+            on_recording_failed=self._recording_failed,
+        )
         self._closing: asyncio.Task[None] | None = None
         self._painter = Painter(
             host,
@@ -195,45 +201,16 @@ class LiveSession:
             InvalidInputError: The offer is not understood.
         """
         self._check_open()
-        if len(self._clients) >= self._limits.max_clients:
-            raise TooManyError(
-                f"{len(self._clients)} clients watch this session already.", "Close one of them.",
-                {"max_clients": self._limits.max_clients},
-            )  # fmt: skip
-        base = self.host.engine.base
-        client = WebRtcClient(
-            base.width,
-            base.height,
-            bitrate=self.spec.video_bitrate,
-            codec=self.spec.video_codec,
-            ice_servers=self.spec.ice_servers,
-            pool=self._pool,
-            on_sent=lambda turn: self.turns.passed(turn, "encode"),
-            on_connected=self._client_connected,
-            on_ended=self._client_ended,
-        )
-        self._clients.append(client)
-        try:
-            answer, answer_kind = await client.answer(sdp, kind)
-        except BaseException:
-            self._clients.remove(client)
-            await client.close()
-            raise
-        if self._closing is not None:
-            await client.close()
-            raise ConflictError("The session has ended.", "Open a new one.")
-        return {"sdp": answer, "type": answer_kind}
+        return await self.audience.offer(sdp, kind)
 
     def attach(self, sink: Sink) -> None:
         """Feed another output (a recording, a camera) from the same clock."""
         self._check_open()
-        self._watched_once = True
-        self.clock.add(sink)
+        self.audience.attach(sink)
 
     def detach(self, sink: Sink) -> None:
         """Stop feeding an output."""
-        self.clock.remove(sink)
-        self._alone_since = time.monotonic()
+        self.audience.detach(sink)
 
     async def record(self, path: Path) -> None:
         """Begin to record what people get to an MP4; nothing is at ``path`` until ``stop_recording``.
@@ -242,11 +219,7 @@ class LiveSession:
             ConflictError: The session is closed or records already.
         """
         self._check_open()
-        if self._recorder is not None:
-            raise ConflictError("The session is being recorded already.", "Stop that recording first.")
-        base = self.host.engine.base
-        self._recorder = Recorder(path, base.width, base.height, self.id, self._recording_failed)
-        self.attach(self._recorder)
+        await self.audience.record(path)
 
     async def stop_recording(self) -> Path:
         """Finish the recording and return its file.
@@ -255,18 +228,14 @@ class LiveSession:
             ConflictError: Nothing is being recorded.
             NoSpaceError: The disk filled up; the recording is lost.
         """
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            raise ConflictError("Nothing is being recorded.", "Begin a recording first.")
-        self.detach(recorder)
-        return await recorder.stop()
+        return await self.audience.stop_recording()
 
     # -- state -------------------------------------------------------------------------------------------------------
 
     def stats(self) -> SessionStats:
         """The session at a glance."""
-        base, playout = self.host.engine.base, self.playout
-        encode = [c.encode_ms for c in self._clients if c.connected]
+        audience, playout = self.audience, self.playout
+        encode = [c.encode_ms for c in audience.connected]
         return SessionStats(
             id=self.id,
             state=self.state,
@@ -284,9 +253,9 @@ class LiveSession:
             paint_ms=round(self._painter.paint_ms, 2),
             encode_ms=round(max(encode, default=0.0), 2),
             late_ms=round(self.clock.late_ms, 2),
-            dropped_pictures=sum(c.dropped for c in self._clients),
-            width=base.width,
-            height=base.height,
+            dropped_pictures=sum(c.dropped for c in audience.clients),
+            width=audience.width,
+            height=audience.height,
             engine=self.host.engine.name,
             turns=self.turns.stats(),
         )
@@ -304,15 +273,7 @@ class LiveSession:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        clients, self._clients = self._clients, []
-        for client in clients:
-            self.clock.remove(client)
-        await asyncio.gather(*(client.close() for client in clients), *self._partings)
-        self.clock.sinks.clear()
-        if self._recorder is not None:
-            # What was recorded until now is kept; a failure was told when it happened.
-            recorder, self._recorder = self._recorder, None
-            await asyncio.gather(recorder.stop(), return_exceptions=True)
+        await self.audience.close()
         await self._on_closed(self)
         self._emit("session_state", state=self.state, reason=self.reason)
 
@@ -385,8 +346,6 @@ class LiveSession:
     def _recording_failed(self, error: Exception) -> None:
         code, message, remedy = _facts(error)
         _LOG.warning("live session %s: the recording failed", self.id, exc_info=error)
-        if self._recorder is not None:
-            self.clock.remove(self._recorder)
         self._emit("warning", code=code, message=message, remedy=remedy, stage="record")
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
@@ -402,39 +361,20 @@ class LiveSession:
         self._emit("error", code=code, message=message, remedy=remedy, stage=stage)
         self._closing = asyncio.create_task(self._close("failed"), name="live-close")
 
-    def _client_connected(self, client: WebRtcClient) -> None:
-        self._watched_once = True
-        self.clock.add(client)
-        if self.state == "ready":
-            self.state = "live"
-            self._emit("session_state", state=self.state, reason="client_connected")
+    def _watched(self, watched: bool, reason: str) -> None:
+        state: State = "live" if watched else "ready"
+        if self.state in ("ready", "live") and self.state != state:
+            self.state = state
+            self._emit("session_state", state=state, reason=reason)
 
-    def _client_ended(self, client: WebRtcClient, reason: str) -> None:
-        self.clock.remove(client)
-        if client in self._clients:
-            self._clients.remove(client)
-        self._alone_since = time.monotonic()
-        if reason != "client_left":
-            self._emit(
-                "warning", code=reason, message="A client went without saying goodbye.", remedy="Check its network."
-            )
-        if self.state == "live" and not any(c.connected for c in self._clients):
-            self.state = "ready"
-            self._emit("session_state", state=self.state, reason=reason)
-        parting = asyncio.create_task(client.close(), name="live-client-part")
-        self._partings.add(parting)
-        parting.add_done_callback(self._partings.discard)
+    def _client_lost(self, reason: str) -> None:
+        self._emit("warning", code=reason, message="A client went without saying goodbye.", remedy="Check its network.")
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(0.5)
-            for client in list(self._clients):
-                await client.check(self._limits.lost_after_s, self._limits.handshake_s)
-            if self._clients or self.clock.sinks:
-                continue
-            alone = time.monotonic() - self._alone_since
-            if alone > (self._limits.linger_s if self._watched_once else self._limits.connect_timeout_s):
-                reason = "nobody_watches" if self._watched_once else "nobody_came"
+            reason = await self.audience.abandoned()
+            if reason is not None:
                 self._closing = self._closing or asyncio.create_task(self._close(reason), name="live-close")
                 return
 

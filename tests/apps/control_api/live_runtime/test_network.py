@@ -25,9 +25,9 @@ async def test_a_key_frame_is_sent_when_the_client_asks(make_world: Any) -> None
     await client.connect(session)
     await until(lambda: len(client.pictures) >= 5, 10)
     asked = []
-    encoder = session._clients[0]._feed._picture
+    encoder = session.audience.clients[0]._feed._picture
     inner = encoder.request_key
-    for sender in session._clients[0]._connection.getSenders():
+    for sender in session.audience.clients[0]._connection.getSenders():
         if sender.kind == "video":
             assert sender._send_keyframe == inner, "aiortc no longer asks us for key frames"
             sender._send_keyframe = lambda: (asked.append(1), inner())

@@ -151,4 +151,4 @@ async def test_a_bad_offer_is_refused_and_leaves_nothing(make_world: Any, sdp: s
     session = await world.manager.open(world.spec())
     with pytest.raises(InvalidInputError):
         await session.offer(sdp, "offer")
-    assert session.stats().clients == 0 and not session._clients
+    assert session.stats().clients == 0 and not session.audience.clients

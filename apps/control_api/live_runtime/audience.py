@@ -1,0 +1,167 @@
+"""Who gets what a session makes: its WebRTC clients, its recording, and every other output of its clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from apps.control_api.live_runtime.clock import Clock, Sink
+from apps.control_api.live_runtime.recorder import Recorder
+from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
+from apps.control_api.live_runtime.transports.webrtc import WebRtcClient
+from lipsync.errors import ConflictError, TooManyError
+
+_LOG = logging.getLogger(__name__)
+
+
+class Audience:
+    """The outputs of one session, from their coming to their going.
+
+    Args:
+        spec: What the session is made from.
+        width, height: Of every picture, for the session's whole life.
+        clock: Feeds the outputs.
+        limits: Caps and patience.
+        pool: Threads for encoding.
+        on_sent: Told the turn when one of its pictures was handed to a client's connection.
+        on_watched: Told whether clients are connected, and why, when that changes.
+        on_lost: Told the reason when a client goes without saying goodbye.
+        on_recording_failed: Told when the recording cannot go on.
+    """
+
+    def __init__(
+        self,
+        spec: SessionSpec,
+        width: int,
+        height: int,
+        clock: Clock,
+        *,
+        limits: LiveLimits,
+        pool: ThreadPoolExecutor,
+        on_sent: Callable[[int], Any],
+        on_watched: Callable[[bool, str], None],
+        on_lost: Callable[[str], None],
+        on_recording_failed: Callable[[Exception], None],
+    ) -> None:
+        self.width, self.height = width, height
+        self.clients: list[WebRtcClient] = []
+        self._spec, self._clock, self._limits, self._pool = spec, clock, limits, pool
+        self._on_sent, self._on_watched, self._on_lost = on_sent, on_watched, on_lost
+        self._on_recording_failed = on_recording_failed
+        self._recorder: Recorder | None = None
+        self._partings: set[asyncio.Task[None]] = set()
+        self._alone_since = time.monotonic()
+        self._watched_once = False
+        self._closed = False
+
+    @property
+    def connected(self) -> list[WebRtcClient]:
+        """Clients whose connection stands."""
+        return [client for client in self.clients if client.connected]
+
+    async def offer(self, sdp: str, kind: str) -> dict[str, str]:
+        """Connect a WebRTC client; see ``LiveSession.offer``."""
+        if len(self.clients) >= self._limits.max_clients:
+            raise TooManyError(
+                f"{len(self.clients)} clients watch this session already.", "Close one of them.",
+                {"max_clients": self._limits.max_clients},
+            )  # fmt: skip
+        client = WebRtcClient(
+            self.width,
+            self.height,
+            bitrate=self._spec.video_bitrate,
+            codec=self._spec.video_codec,
+            ice_servers=self._spec.ice_servers,
+            pool=self._pool,
+            on_sent=self._on_sent,
+            on_connected=self._client_connected,
+            on_ended=self._client_ended,
+        )
+        self.clients.append(client)
+        try:
+            answer, answer_kind = await client.answer(sdp, kind)
+        except BaseException:
+            self.clients.remove(client)
+            await client.close()
+            raise
+        if self._closed:
+            await client.close()
+            raise ConflictError("The session has ended.", "Open a new one.")
+        return {"sdp": answer, "type": answer_kind}
+
+    def attach(self, sink: Sink) -> None:
+        """Feed another output from the same clock."""
+        self._watched_once = True
+        self._clock.add(sink)
+
+    def detach(self, sink: Sink) -> None:
+        """Stop feeding an output."""
+        self._clock.remove(sink)
+        self._alone_since = time.monotonic()
+
+    async def record(self, path: Path) -> None:
+        """Begin to record; see ``LiveSession.record``."""
+        if self._recorder is not None:
+            raise ConflictError("The session is being recorded already.", "Stop that recording first.")
+        self._recorder = Recorder(path, self.width, self.height, self._spec.id, self._recording_failed)
+        self.attach(self._recorder)
+
+    async def stop_recording(self) -> Path:
+        """Finish the recording; see ``LiveSession.stop_recording``."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            raise ConflictError("Nothing is being recorded.", "Begin a recording first.")
+        self.detach(recorder)
+        return await recorder.stop()
+
+    async def abandoned(self) -> str | None:
+        """Notice lost clients; why the session may end because nobody gets anything, or None."""
+        for client in list(self.clients):
+            await client.check(self._limits.lost_after_s, self._limits.handshake_s)
+        if self.clients or self._clock.sinks:
+            return None
+        patience = self._limits.linger_s if self._watched_once else self._limits.connect_timeout_s
+        if time.monotonic() - self._alone_since <= patience:
+            return None
+        return "nobody_watches" if self._watched_once else "nobody_came"
+
+    async def close(self) -> None:
+        """End every output. What was recorded until now is kept."""
+        self._closed = True
+        clients, self.clients = self.clients, []
+        for client in clients:
+            self._clock.remove(client)
+        await asyncio.gather(*(client.close() for client in clients), *self._partings)
+        self._clock.sinks.clear()
+        if self._recorder is not None:
+            # A failure was told when it happened.
+            recorder, self._recorder = self._recorder, None
+            await asyncio.gather(recorder.stop(), return_exceptions=True)
+
+    def _client_connected(self, client: WebRtcClient) -> None:
+        self._watched_once = True
+        self._clock.add(client)
+        self._on_watched(True, "client_connected")
+
+    def _client_ended(self, client: WebRtcClient, reason: str) -> None:
+        self._clock.remove(client)
+        if client in self.clients:
+            self.clients.remove(client)
+        self._alone_since = time.monotonic()
+        if reason != "client_left":
+            self._on_lost(reason)
+        if not self.connected:
+            self._on_watched(False, reason)
+        parting = asyncio.create_task(client.close(), name="live-client-part")
+        self._partings.add(parting)
+        parting.add_done_callback(self._partings.discard)
+
+    def _recording_failed(self, error: Exception) -> None:
+        if self._recorder is not None:
+            self._clock.remove(self._recorder)
+        self._on_recording_failed(error)
