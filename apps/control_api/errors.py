@@ -20,8 +20,13 @@ _PLAIN = {
     401: ("unauthorised", "The token is missing or wrong.", "Send `Authorization: Bearer <token>`."),
     404: ("not_found", "There is nothing at this address.", "Compare the path with the OpenAPI document."),
     405: ("method_not_allowed", "This address does not take this method.", "Compare it with the OpenAPI document."),
+    409: ("conflict", "The object's state does not allow it.", "Ask for its state and go on from there."),
+    410: ("gone", "It has expired.", "Send it again from the beginning."),
     412: ("precondition_failed", "A protocol version does not fit.", "Send `Tus-Resumable: 1.0.0`."),
     413: ("too_large", "The body is over its limit.", "Send less, or raise the limit in the settings."),
+    415: ("wrong_type", "The body is of another kind than expected.", "Compare it with the protocol's description."),
+    503: ("unavailable", "It is busy or cannot be written.", "Try again in a moment."),
+    507: ("no_space", "The disk has too little room.", "Make room on the disk; an upload goes on where it stopped."),
 }
 
 

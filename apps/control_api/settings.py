@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     json_limit: int = Field(1 * MIB, ge=1024, description="Largest JSON body.")
     upload_limit: int = Field(4 * GIB, ge=MIB, description="Largest uploaded file.")
     voice_limit: int = Field(512 * MIB, ge=MIB, description="Largest reference voice.")
+    total_limit: int = Field(512 * GIB, ge=MIB, description="All recordings and unfinished uploads together.")
     free_space: int = Field(1 * GIB, ge=0, description="Room that must stay on the disk beside an upload.")
     requests_per_second: float = Field(200.0, gt=0, description="Calls a client may make for long; bursts of twice it.")
     failed_logins_per_minute: float = Field(30.0, gt=0, description="Wrong tokens an address may try.")

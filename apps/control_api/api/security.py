@@ -25,6 +25,8 @@ PREFIX = "/api/v1"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _log = log.get(__name__)
+BODY_STALLS_S = 60.0
+"""A client that sends nothing of its body for so long has left, whatever its connection says."""
 
 
 def make_token(settings: Settings) -> str:
@@ -274,12 +276,17 @@ class Guard:
         return False
 
     async def _call(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        seen, status = 0, 0
+        seen, status, whole = 0, 0, False
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            try:
+                async with asyncio.timeout(None if whole else BODY_STALLS_S):
+                    message = await receive()
+            except TimeoutError:
+                return {"type": "http.disconnect"}
             if message["type"] == "http.request":
+                whole = not message.get("more_body", False)
                 seen += len(message.get("body", b""))
                 if seen > limit:
                     raise BodyTooLargeError()

@@ -24,7 +24,7 @@ from apps.control_api.storage.clock import now
 from apps.control_api.storage.files import Files
 from apps.control_api.storage.tables import AvatarRow, Consent, ModelRow, TakeRow
 from apps.control_api.storage.tables.base import new_id
-from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
+from lipsync.errors import ConflictError, InvalidInputError, NoSpaceError, NotFoundError, TooLargeError
 
 _log = log.get(__name__)
 
@@ -98,10 +98,37 @@ class Takes:
 
     # --- admitting ------------------------------------------------------------------------------------------------
 
+    def need_room(self, size: int) -> None:
+        """Make sure that ``size`` bytes more can be kept, beside what other uploads have announced.
+
+        Raises:
+            NoSpaceError: the disk, or the limit for all recordings together, does not hold them.
+        """
+        settings = self._tools.settings
+        here, announced = self._uploads.waiting()
+        self._tools.files.need_room(size + announced, settings.free_space)
+        with self._tools.database.read() as session:
+            kept = int(session.exec(select(sa.func.coalesce(sa.func.sum(TakeRow.size_bytes), 0))).one())
+        wanted = kept + here + announced + size
+        if wanted > settings.total_limit:
+            raise NoSpaceError(
+                f"All recordings together would be {wanted // 2**20} MiB; the limit is "
+                f"{settings.total_limit // 2**20} MiB.",
+                "Delete takes that are not needed, or raise `total_limit` in the settings.",
+                {"kept": kept, "uploads": here + announced, "size": size, "limit": settings.total_limit},
+            )
+
     async def from_uploads(self, video_id: str, voice_id: str | None, consent: dict[str, Any], name: str | None) -> str:
         """Admit a take whose files were uploaded before; see ``admit``."""
         video = await asyncio.to_thread(self._uploads.finished, video_id)
         voice = await asyncio.to_thread(self._uploads.finished, voice_id) if voice_id else None
+        limit = self._tools.settings.voice_limit
+        if voice is not None and voice.size > limit:
+            raise TooLargeError(
+                f"The reference voice is over its limit of {limit // 2**20} MiB.",
+                "Send a shorter one.",
+                {"limit": limit},
+            )
         folder = self._tools.files.new_incoming()
         try:
             received = await asyncio.to_thread(self._take_over, video, folder / "video")

@@ -54,6 +54,19 @@ class Uploads:
         name = str(metadata.get("filename") or metadata.get("name") or upload_id)
         return Upload(upload_id, path, clean_name(name), size)
 
+    def waiting(self) -> tuple[int, int]:
+        """Return how many bytes of uploads lie here, and how many more have been announced."""
+        here = announced = 0
+        for path in self._files.uploads.glob("*.info"):
+            try:
+                have = path.with_suffix("").stat().st_size
+                size = json.loads(path.read_text("utf-8")).get("size")
+            except (OSError, ValueError, AttributeError):  # taken over or removed meanwhile
+                continue
+            here += have
+            announced += max(0, int(size or 0) - have)
+        return here, announced
+
     def take_over(self, upload: Upload, target: Path) -> None:
         """Move an upload's file to ``target`` and forget the upload."""
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import errno
 import json
@@ -19,14 +20,18 @@ from tests.apps.control_api.test_takes import judged, left_over, send, tus
 __all__ = ["judged"]
 
 
-async def vanish(api: Api, method: str, path: str, headers: dict[str, str], part: bytes) -> list[int]:
-    """Send ``part`` of a body in pieces, then hang up; returns the statuses answered."""
+async def vanish(
+    api: Api, method: str, path: str, headers: dict[str, str], part: bytes, stall: bool = False
+) -> list[int]:
+    """Send ``part`` of a body in pieces, then hang up (or say nothing more); returns the statuses answered."""
     pieces = [part[at : at + 65_536] for at in range(0, len(part), 65_536)]
     answered: list[int] = []
 
     async def receive() -> dict[str, Any]:
         if pieces:
             return {"type": "http.request", "body": pieces.pop(0), "more_body": True}
+        if stall:
+            await asyncio.Event().wait()
         return {"type": "http.disconnect"}
 
     async def answer(message: dict[str, Any]) -> None:

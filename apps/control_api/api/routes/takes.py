@@ -124,7 +124,7 @@ def delete_take(take_id: str, studio: Studio) -> None:
 async def _receive(request: Request, studio: Container) -> str:
     settings, files = studio.settings, studio.tools.files
     declared = request.headers.get("content-length", "")
-    await asyncio.to_thread(files.need_room, int(declared) if declared.isdigit() else 0, settings.free_space)
+    await asyncio.to_thread(studio.takes.need_room, int(declared) if declared.isdigit() else 0)
     folder = await asyncio.to_thread(files.new_incoming)
     try:
         form = await read_form(request, folder, {"video": settings.upload_limit, "voice": settings.voice_limit})
