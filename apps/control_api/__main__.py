@@ -99,7 +99,7 @@ def main() -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     settings, lifeline = parse()
-    log.configure(settings.log_level, settings.log_json)
+    log.configure(settings.log_level, settings.log_json, settings.data_dir / "logs" / "control_api.log")
     try:
         asyncio.run(_run(settings, lifeline))
     except KeyboardInterrupt:

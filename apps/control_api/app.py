@@ -20,6 +20,7 @@ from apps.control_api.api.routes import (
     compatibility,
     jobs,
     live,
+    machine,
     models,
     room,
     system,
@@ -82,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses=_ERRORS,
     )
     app.state.container = studio
-    for module in (system, settings_routes, takes, avatars, voices, models, jobs, live, room):
+    for module in (system, machine, settings_routes, takes, avatars, voices, models, jobs, live, room):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(events.router, prefix=PREFIX)
     app.include_router(uploads.uploads_router(studio), include_in_schema=False)

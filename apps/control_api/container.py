@@ -16,6 +16,7 @@ from apps.control_api.services.metrics import Metrics
 from apps.control_api.services.models import Models
 from apps.control_api.services.recordings import Recordings
 from apps.control_api.services.room import Room
+from apps.control_api.services.storage_use import StorageUse
 from apps.control_api.services.takes import Takes
 from apps.control_api.services.tools import Tools, build_tools
 from apps.control_api.services.uploads import Uploads
@@ -47,6 +48,7 @@ class Container:
     live: Live
     recordings: Recordings
     room: Room
+    storage: StorageUse
 
 
 def build(settings: Settings) -> Container:
@@ -94,4 +96,5 @@ def build(settings: Settings) -> Container:
         live=live,
         recordings=recordings,
         room=Room(tools),
+        storage=StorageUse(tools, uploads, recordings),
     )

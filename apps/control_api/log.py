@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import re
 import sys
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -15,6 +17,7 @@ _SECRET_TEXT = re.compile(
     r"(Bearer\s+)[\w.~+/=-]+|([?&#](?:token|ticket|sig|api_key)=)[^&\s\"']+|(sk-)[A-Za-z0-9_-]{8,}", re.I
 )
 _HIDDEN = "[hidden]"
+_FILE_BYTES = 4 << 20
 
 
 def redact_text(text: str) -> str:
@@ -37,8 +40,11 @@ def _redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
     return {k: _HIDDEN if v and _SECRET_KEYS.search(k) else redact(v) for k, v in event.items()}
 
 
-def configure(level: str = "INFO", as_json: bool = True) -> None:
-    """Send structlog and the standard library's logs to standard error, one object a line."""
+def configure(level: str = "INFO", as_json: bool = True, file: Path | None = None) -> None:
+    """Send structlog and the standard library's logs to standard error, one object a line, and to ``file``.
+
+    The file is set aside when it grows past a size; three of those are kept.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -53,19 +59,22 @@ def configure(level: str = "INFO", as_json: bool = True) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _redact_event,
-                renderer,
-            ],
-        )
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.handlers.RotatingFileHandler(file, "a", _FILE_BYTES, 3, "utf-8", delay=True))
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _redact_event,
+            renderer,
+        ],
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    for handler in handlers:
+        handler.setFormatter(formatter)
+    root.handlers[:] = handlers
     root.setLevel(level)
     for noisy in ("alembic", "aioice", "aiortc", "multipart", "tuspyserver"):
         logging.getLogger(noisy).setLevel("WARNING")

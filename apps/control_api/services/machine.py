@@ -1,0 +1,62 @@
+"""How busy this machine is: processor, memory and graphics cards, for the charts beside a live picture."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import Any
+
+_QUERY = "name,utilization.gpu,memory.used,memory.total,temperature.gpu"
+_PATIENCE_S = 3
+
+
+def load() -> dict[str, Any]:
+    """Return shares of 0 to 1, bytes and degrees Celsius. Blocking; asks nvidia-smi where there is one."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return {
+        "cpu": psutil.cpu_percent(interval=None) / 100,
+        "memory_used": memory.total - memory.available,
+        "memory_total": memory.total,
+        "gpus": _gpus(),
+    }
+
+
+def _gpus() -> list[dict[str, Any]]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    command = [tool, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=True)
+    except (OSError, subprocess.SubprocessError):  # a driver that does not answer: as if there were no card
+        return []
+    return parse_gpus(done.stdout)
+
+
+def parse_gpus(text: str) -> list[dict[str, Any]]:
+    """Read nvidia-smi's lines; a figure a card does not tell ("[N/A]") becomes None."""
+    found = []
+    for line in text.splitlines():
+        parts = [part.strip() for part in line.rsplit(",", 4)]
+        if len(parts) != 5:
+            continue
+        name, use, used, total, heat = parts
+        found.append(
+            {
+                "name": name,
+                "use": _number(use, 0.01),
+                "memory_used": _number(used, 2**20),
+                "memory_total": _number(total, 2**20),
+                "celsius": _number(heat, 1.0),
+            }
+        )
+    return found
+
+
+def _number(text: str, scale: float) -> float | None:
+    try:
+        return float(text) * scale
+    except ValueError:
+        return None
