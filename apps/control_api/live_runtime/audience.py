@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.control_api.live_runtime.clock import Clock, Sink
+from apps.control_api.live_runtime.outputs import Outputs, OutputStats, Source
 from apps.control_api.live_runtime.recorder import Recorder
 from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
 from apps.control_api.live_runtime.transports.webrtc import WebRtcClient
@@ -29,9 +30,10 @@ class Audience:
         limits: Caps and patience.
         pool: Threads for encoding.
         on_sent: Told the turn when one of its pictures was handed to a client's connection.
-        on_watched: Told whether clients are connected, and why, when that changes.
+        on_watched: Told whether anybody is reached, by a client or another output, and why, when that changes.
         on_lost: Told the reason when a client goes without saying goodbye.
         on_recording_failed: Told when the recording cannot go on.
+        on_output: Told of every change of another output's state.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Audience:
         on_watched: Callable[[bool, str], None],
         on_lost: Callable[[str], None],
         on_recording_failed: Callable[[Exception], None],
+        on_output: Callable[[OutputStats], None],
     ) -> None:
         self.width, self.height = width, height
         self.clients: list[WebRtcClient] = []
         self._spec, self._clock, self._limits, self._pool = spec, clock, limits, pool
         self._on_sent, self._on_watched, self._on_lost = on_sent, on_watched, on_lost
-        self._on_recording_failed = on_recording_failed
+        self._on_recording_failed, self._on_output = on_recording_failed, on_output
+        self.outputs = Outputs(Source(spec.id, width, height, pool), self.attach, self.detach, self._output_changed)
         self._recorder: Recorder | None = None
         self._partings: set[asyncio.Task[None]] = set()
         self._alone_since = time.monotonic()
@@ -136,7 +140,7 @@ class Audience:
         clients, self.clients = self.clients, []
         for client in clients:
             self._clock.remove(client)
-        await asyncio.gather(*(client.close() for client in clients), *self._partings)
+        await asyncio.gather(*(client.close() for client in clients), *self._partings, self.outputs.close())
         self._clock.sinks.clear()
         if self._recorder is not None:
             # A failure was told when it happened.
@@ -155,11 +159,18 @@ class Audience:
         self._alone_since = time.monotonic()
         if reason != "client_left":
             self._on_lost(reason)
-        if not self.connected:
-            self._on_watched(False, reason)
+        self._on_watched(self._reaches, reason)
         parting = asyncio.create_task(client.close(), name="live-client-part")
         self._partings.add(parting)
         parting.add_done_callback(self._partings.discard)
+
+    @property
+    def _reaches(self) -> bool:
+        return bool(self.connected) or self.outputs.live
+
+    def _output_changed(self, output: OutputStats) -> None:
+        self._on_output(output)
+        self._on_watched(self._reaches, f"{output.kind}_{output.state}")
 
     def _recording_failed(self, error: Exception) -> None:
         if self._recorder is not None:

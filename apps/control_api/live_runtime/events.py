@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 State = Literal["ready", "live", "closed", "failed"]
-EventKind = Literal["session_state", "turn_started", "turn_first_frame", "turn_ended", "warning", "error"]
+EventKind = Literal[
+    "session_state", "turn_started", "turn_first_frame", "turn_ended", "output_state", "warning", "error"
+]
 
 
 def _now() -> str:
@@ -21,8 +23,8 @@ class LiveEvent:
 
     Attributes:
         kind: What. ``data`` holds, for ``session_state``: state, reason; for the turn events: turn, and outcome
-            ("spoken", "interrupted", "failed") at the end, latency_ms at the first frame; for ``warning`` and
-            ``error``: code, message, remedy.
+            ("spoken", "interrupted", "failed") at the end, latency_ms at the first frame; for ``output_state``:
+            output_id, kind, target, state, error; for ``warning`` and ``error``: code, message, remedy.
         session_id: Where.
         at: When, UTC ISO 8601.
     """

@@ -27,6 +27,7 @@ from apps.control_api.live_runtime.frames import (
     TurnEndFrame,
 )
 from apps.control_api.live_runtime.host import EngineHost
+from apps.control_api.live_runtime.outputs import OutputStats
 from apps.control_api.live_runtime.painter import Painter
 from apps.control_api.live_runtime.playout import Playout
 from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
@@ -91,6 +92,7 @@ class LiveSession:
             on_watched=self._watched,
             on_lost=self._client_lost,
             on_recording_failed=self._recording_failed,
+            on_output=self._output_changed,
         )
         self._closing: asyncio.Task[None] | None = None
         self._painter = Painter(
@@ -370,6 +372,9 @@ class LiveSession:
     def _client_lost(self, reason: str) -> None:
         self._emit("warning", code=reason, message="A client went without saying goodbye.", remedy="Check its network.")
 
+    def _output_changed(self, output: OutputStats) -> None:
+        self._emit("output_state", **output.told())
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(0.5)
@@ -378,7 +383,7 @@ class LiveSession:
                 self._closing = self._closing or asyncio.create_task(self._close(reason), name="live-close")
                 return
 
-    def _emit(self, kind: EventKind, **data: Any) -> None:
+    def _emit(self, kind: EventKind, /, **data: Any) -> None:
         self._on_event(LiveEvent(kind, self.id, data))
 
 
