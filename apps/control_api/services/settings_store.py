@@ -26,6 +26,8 @@ Fields = dict[str, Any]
 _ROW = "owner_settings"
 _SEALED = "sealed"
 _KEY_FILE = "settings.key"
+CHECK_S = 20.0
+"""How long a service may take to say whether it can be used."""
 
 
 class OwnerSettings(BaseModel):
@@ -214,6 +216,27 @@ def service_names() -> list[tuple[ServiceKind, str, str]]:
         except StudioError as error:
             found.append((kind, name, error.message))
     return found
+
+
+async def check_service(kind: ServiceKind, name: str, settings: Fields) -> tuple[bool, str, str]:
+    """Ask a service whether it can be used with ``settings``; returns that, what it says, and what to do about it."""
+    import asyncio
+
+    from speech.llm import registry as replies
+    from speech.tts import registry as voices
+
+    try:
+        make = voices.create if kind == "voice" else replies.create
+        backend: Any = await asyncio.to_thread(make, name, settings)
+        try:
+            found = await asyncio.wait_for(backend.check(), CHECK_S)
+        finally:
+            await backend.close()
+    except TimeoutError:
+        return False, "The service does not answer.", "Check its address and that it is running."
+    except StudioError as error:
+        return False, error.message, error.remedy
+    return found.ok, found.message, found.remedy
 
 
 def is_secret(cls: type[BaseModel], key: str) -> bool:

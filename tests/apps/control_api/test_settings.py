@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -101,3 +103,43 @@ async def test_another_process_sees_a_change(api: Api) -> None:
     tools = api.studio.tools
     worker = SettingsStore(tools.database, tools.settings).in_force()
     assert (worker.minimum_metrics, worker.training_yields_to_live) == ({"psnr": 30.0}, False)
+
+
+@pytest.fixture
+def answering() -> Iterator[str]:
+    """The address of a server that answers like Ollama, over a real socket."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b'{"message": {"content": "ok"}, "done": false}\n{"message": {"content": ""}, "done": true}\n'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-ndjson")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+async def test_a_service_says_whether_it_can_be_used(api: Api, answering: str) -> None:
+    path = "/settings/services/reply/ollama"
+    await api.client.patch(path, json={"fields": {"base_url": answering, "model": "qwen2.5:3b"}})
+    assert (await api.client.post(f"{path}:check")).json()["ok"] is True
+    await api.client.patch(path, json={"fields": {"base_url": "http://127.0.0.1:9"}})
+    refused = (await api.client.post(f"{path}:check")).json()
+    assert refused["ok"] is False and refused["message"] and refused["remedy"]
+
+
+async def test_a_service_without_its_credential_says_so(api: Api) -> None:
+    verdict = (await api.client.post("/settings/services/voice/azure:check")).json()
+    assert verdict["ok"] is False and "key" in (verdict["message"] + verdict["remedy"]).lower()

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from apps.control_api.api.deps import Studio, note_object
-from apps.control_api.api.wire.settings import Service, Services, ServiceUpdate, SettingsUpdate, SettingsValues
+from apps.control_api.api.wire.settings import (
+    Service,
+    Services,
+    ServiceUpdate,
+    ServiceVerdict,
+    SettingsUpdate,
+    SettingsValues,
+)
 from apps.control_api.container import Container
-from apps.control_api.services.settings_store import ServiceKind, service_names
+from apps.control_api.services.settings_store import ServiceKind, check_service, service_names
 
 router = APIRouter(prefix="/settings", tags=["settings"])
 
@@ -38,6 +46,14 @@ def update_service(kind: ServiceKind, name: str, wanted: ServiceUpdate, request:
     note_object(request, name)
     studio.tools.owner.change_service(kind, name, wanted.fields)
     return _service(studio, kind, name, "")
+
+
+@router.post("/services/{kind}/{name}:check")
+async def check_service_settings(kind: ServiceKind, name: str, studio: Studio) -> ServiceVerdict:
+    """Ask a service whether it can be used with the settings kept for it."""
+    settings = await asyncio.to_thread(studio.tools.owner.service, kind, name)
+    ok, message, remedy = await check_service(kind, name, settings)
+    return ServiceVerdict(ok=ok, message=message, remedy=remedy)
 
 
 def _service(studio: Container, kind: ServiceKind, name: str, reason: str) -> Service:

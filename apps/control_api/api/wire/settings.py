@@ -61,3 +61,11 @@ class ServiceUpdate(Command):
     """Settings of a service to change; null takes one back."""
 
     fields: dict[str, Any] = Field(max_length=40)
+
+
+class ServiceVerdict(Wire):
+    """Whether a service can be used now; if not, why, and what to do."""
+
+    ok: bool
+    message: str
+    remedy: str
