@@ -6,24 +6,41 @@ measured again by the face tracker. Every figure stands beside what was really r
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsync import picture_figures as pictures
 from lipsync.compositor import Compositor
 from lipsync.engine import FPS, HOP, Engine
 from lipsync.errors import InvalidInputError
-from lipsync.face.square import FACE, MOUTH, REGION, SIDE, Squares, squares
+from lipsync.face.square import MOUTH, Squares, squares
 from lipsync.frame_cycle import BaseClip
+from lipsync.picture_figures import bgr, strip, write_samples
 from lipsync.progress import PartProgress, Progress, SilentProgress
+from lipsync.sync_score import Listener
 
 if TYPE_CHECKING:
     from lipsync.dataset.take import PreparedTake
+
+__all__ = [
+    "FIGURES",
+    "Judgement",
+    "Reel",
+    "best_lag",
+    "closure_recall",
+    "compare",
+    "correlation",
+    "judge",
+    "perform",
+    "strip",
+    "write_samples",
+]
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
@@ -41,40 +58,62 @@ FIGURES = (
     "silence_motion_ratio",
     "closure_recall",
 )
-"""What ``judge`` measures, named as the bench ``train`` prints it."""
+"""What ``judge`` always measures, named as the bench ``train`` prints it."""
 _GAPS = ((13, 14), (82, 87), (312, 317))
+LIPS = (
+    *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95),
+    *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146),
+)
+"""MediaPipe ids round the inner and the outer lip."""
 _MAX_LAG = 10
 _SHUFFLES = 3
-_STRIP = 10
 _MIN_FRAMES = 50
 _MIN_QUIET = 12
+_LOOKS = 8
+_FILM_CRF = 23
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Figures of a bundle, and the same of what they are held against."""
+    """Figures of a bundle, and the same of what they are held against.
+
+    Attributes:
+        figures: Of the generated pictures.
+        reference: Facts of the recording that are no figures of their own.
+        real: The figures of the recording itself, by the same names; those that compare with it are of the recording
+            after it was compressed as films are, which is as near as any picture that is sent can come.
+    """
 
     figures: dict[str, float]
     reference: dict[str, float] = field(default_factory=dict)
+    real: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reel:
-    """Generated frames with what the tracker finds in them.
+    """Frames with what the tracker finds in them.
 
     Attributes:
         frames: I420 frames, none where they were not kept.
         gap: (n,) inner lip gap, pixels.
         width: (n,) distance of the mouth's inner corners, pixels.
+        lips: (n, 40, 2) points of ``LIPS``, pixels; NaN where no face was found; None where they were not kept.
     """
 
     frames: list[U8]
     gap: F64
     width: F64
+    lips: F64 | None = None
 
 
 def judge(
-    engine: Engine, take: PreparedTake, *, save: Path | None = None, progress: Progress | None = None
+    engine: Engine,
+    take: PreparedTake,
+    *,
+    save: Path | None = None,
+    progress: Progress | None = None,
+    beside: bool = False,
+    lpips: Path | None = None,
 ) -> Judgement:
     """Measure an engine on the held-out part of its take.
 
@@ -83,10 +122,13 @@ def judge(
         take: The take it was made from.
         save: A folder for ``real.mp4``, ``generated.mp4`` and ``strip.png``, or None.
         progress: Told how far it is.
+        beside: Also measure the recording itself, for ``real``; takes one more tracking of the held-out part.
+        lpips: The network of ``picture_figures.lpips``, or None where it is not on this machine.
 
     Returns:
-        ``figures`` with the keys of ``FIGURES``, lip_width_corr and jitter_mouth; ``reference`` with the recorded
-        part's own values.
+        ``figures`` with the keys of ``FIGURES``, lip_width_corr, jitter_mouth, ssim, psnr_gain (over the mean mouth),
+        and where they can be measured lip_l1 and lip_l2 (distance of the lips' points in percent of the eyes'
+        distance), sync, sync_offset_ms, faces_found, person (likeness to the take's, 0..1) and lpips.
 
     Raises:
         InvalidInputError: The held-out part is shorter than two seconds.
@@ -102,35 +144,48 @@ def judge(
     reel = perform(actor, sound, PartProgress(progress, 0.0, 0.3))
     real = _measure([base.i420(i) for i in range(base.n)])
     progress.update(0.4)
-    shuffled = []
+    shuffled, own_shuffled = [], []
     for k in range(_SHUFFLES):
-        turned = np.roll(sound, (k + 1) * len(sound) // (_SHUFFLES + 1))
-        shuffled.append(
-            correlation(
-                perform(actor, turned, PartProgress(progress, 0.4 + 0.15 * k, 0.55 + 0.15 * k), keep=False).gap,
-                real.gap,
-            )
-        )
+        turn = (k + 1) * base.n // (_SHUFFLES + 1)
+        turned = np.roll(sound, turn * HOP)
+        there = PartProgress(progress, 0.4 + 0.15 * k, 0.55 + 0.15 * k)
+        shuffled.append(correlation(perform(actor, turned, there, keep=False).gap, real.gap))
+        own_shuffled.append(correlation(np.roll(real.gap, turn), real.gap))
     laid = squares(base.landmarks)
     figures = compare(reel, real, laid, base)
     figures["lip_gap_corr_shuffled"] = float(np.mean(shuffled))
     quiet = _quiet(sound, base.n)
-    figures["silence_motion_ratio"] = _still(actor, reel, real, quiet, take)
-    mean = _mean_mouth(take)
-    figures["psnr_mean_mouth"] = _psnr_of_mean(mean, real.frames, laid)
+    figures["silence_motion_ratio"] = _still(actor, reel, real, quiet)
+    listener = _listener(take)
+    figures |= _synchrony(listener, sound, reel)
+    figures["psnr_mean_mouth"] = pictures.psnr_of_mean(pictures.mean_mouth(take), real.frames, laid)
+    figures["psnr_gain"] = figures["psnr"] - figures["psnr_mean_mouth"]
+    figures |= _person(engine, take)
+    if lpips is not None:
+        figures["lpips"] = pictures.lpips(reel.frames, real.frames, laid, lpips)
     reference = {
         "gap_std": float(real.gap.std()),
-        "sharpness": _sharpness(real.frames, laid),
+        "sharpness": pictures.sharpness(real.frames, laid),
         "frames": float(base.n),
         "quiet_frames": float(quiet.sum()),
         "shuffled_worst": float(np.max(shuffled)),
     }
+    own: dict[str, float] = {}
+    if beside:
+        sent = _as_film(real.frames)
+        own = compare(sent, real, laid, base)
+        own |= {"lip_gap_corr_shuffled": float(np.mean(own_shuffled)), "silence_motion_ratio": 1.0}
+        own |= _synchrony(listener, sound, real)
+        own["psnr_mean_mouth"] = figures["psnr_mean_mouth"]
+        own["psnr_gain"] = own["psnr"] - own["psnr_mean_mouth"]
+        if "person" in figures:
+            own["person"] = 1.0
+        if lpips is not None:
+            own["lpips"] = pictures.lpips(sent.frames, real.frames, laid, lpips)
     if save is not None:
         write_samples(Path(save), sound, real.frames, reel.frames, laid)
     progress.update(1.0)
-    return Judgement(
-        {k: round(float(v), 4) for k, v in figures.items()}, {k: round(v, 4) for k, v in reference.items()}
-    )
+    return Judgement(*({k: round(float(v), 4) for k, v in part.items()} for part in (figures, reference, own)))
 
 
 def perform(engine: Engine, sound: NDArray[np.float32], progress: Progress | None = None, *, keep: bool = True) -> Reel:
@@ -154,19 +209,21 @@ def perform(engine: Engine, sound: NDArray[np.float32], progress: Progress | Non
 
 
 def compare(reel: Reel, real: Reel, laid: Squares, base: BaseClip) -> dict[str, float]:
-    """The figures of two reels of the same frames that need no more than their pictures and gaps."""
+    """The figures of two reels of the same frames that need no more than their pictures and points."""
     lag, _ = best_lag(reel.gap, real.gap)
     return {
-        "psnr": _psnr(reel.frames, real.frames, laid),
+        "psnr": pictures.psnr(reel.frames, real.frames, laid),
+        "ssim": pictures.ssim(reel.frames, real.frames, laid),
         "lip_gap_corr": correlation(reel.gap, real.gap),
         "lip_width_corr": correlation(reel.width, real.width),
         "lag_ms": lag * 1000.0 / FPS,
         "gap_std_ratio": float(reel.gap.std() / max(real.gap.std(), 1e-6)),
-        "sharpness": _sharpness(reel.frames, laid) / max(_sharpness(real.frames, laid), 1e-6),
-        "jitter": _jitter(reel.frames, real.frames, laid),
-        "jitter_mouth": _jitter(reel.frames, real.frames, laid, MOUTH),
-        "seam": _seam(reel.frames, real.frames, laid),
+        "sharpness": pictures.sharpness(reel.frames, laid) / max(pictures.sharpness(real.frames, laid), 1e-6),
+        "jitter": pictures.jitter(reel.frames, real.frames, laid),
+        "jitter_mouth": pictures.jitter(reel.frames, real.frames, laid, MOUTH),
+        "seam": pictures.seam(reel.frames, real.frames, laid),
         "closure_recall": closure_recall(reel.gap, real.gap),
+        **_lip_distance(reel, real, base),
     }
 
 
@@ -200,119 +257,99 @@ def closure_recall(generated: F64, real: F64) -> float:
     return len(closed & least) / count
 
 
-def write_samples(
-    folder: Path, sound: NDArray[np.float32], real: Sequence[U8], generated: Sequence[U8], laid: Squares
-) -> None:
-    """Write ``real.mp4``, ``generated.mp4`` (with the sound, 16 kHz) and ``strip.png`` (real above generated)."""
-    from lipsync.media.video import VideoWriter
-
-    folder.mkdir(parents=True, exist_ok=True)
-    height, width = real[0].shape[0] * 2 // 3, real[0].shape[1]
-    for name, frames in (("real.mp4", real), ("generated.mp4", generated)):
-        with VideoWriter(folder / name, width, height, audio_rate=16000, crf=12, pix="yuv420p") as writer:
-            for k, frame in enumerate(frames):
-                writer.write(frame)
-                writer.write_audio(sound[k * HOP : (k + 1) * HOP])
-    spread = np.linspace(0, len(real) - 1, _STRIP + 2).astype(int)[1:-1]
-    middle = len(real) // 2
-    row = np.arange(middle, min(middle + _STRIP, len(real)))
-    rows = [strip(frames, laid, at) for at in (spread, row) for frames in (real, generated)]
-    cv2.imwrite(str(folder / "strip.png"), np.vstack(rows))
-
-
-def strip(frames: Sequence[U8], laid: Squares, at: NDArray[np.intp], height: int = 168) -> U8:
-    """Lower faces of some frames side by side, BGR."""
-    out = []
-    for k in at:
-        left, top, right, bottom = laid.box(int(k), REGION, frames[k].shape[1], frames[k].shape[0] * 2 // 3)
-        width = round(height * (REGION[2] - REGION[0]) / (REGION[3] - REGION[1]))
-        cut = _bgr(frames[k])[top:bottom, left:right]
-        out.append(np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8))
-    return np.hstack(out)
-
-
 def _measure(frames: Iterable[U8], keep: bool = True) -> Reel:
     from lipsync.face.landmarks import MOUTH_LEFT, MOUTH_RIGHT, FaceTracker
 
     gap: list[float] = []
     width: list[float] = []
+    lips: list[NDArray[np.floating]] = []
     kept: list[U8] = []
     with FaceTracker() as tracker:
         for frame in frames:
             if keep:
                 kept.append(frame)
-            points = tracker.track(_bgr(frame))
+            points = tracker.track(bgr(frame))
             if points is None:
                 gap.append(gap[-1] if gap else 0.0)
                 width.append(width[-1] if width else 0.0)
+                lips.append(np.full((len(LIPS), 2), np.nan))
                 continue
-            gap.append(float(np.mean([points[low, 1] - points[high, 1] for high, low in _GAPS])))
+            gap.append(float(_gaps(points[None])[0]))
             width.append(float(np.linalg.norm(points[MOUTH_LEFT] - points[MOUTH_RIGHT])))
-    return Reel(kept, np.array(gap), np.array(width))
+            lips.append(points[list(LIPS)])
+    return Reel(kept, np.array(gap), np.array(width), np.array(lips, np.float64) if keep else None)
 
 
-def _bgr(frame: U8) -> U8:
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_I420), np.uint8)
+def _gaps(points: NDArray[np.floating]) -> F64:
+    """The inner lips' gap (n,) of faces (n, 478, 2), pixels."""
+    return np.asarray(np.mean([points[:, low, 1] - points[:, high, 1] for high, low in _GAPS], axis=0), np.float64)
 
 
-def _boxes(frames: Sequence[U8], laid: Squares, area: tuple[int, int, int, int]) -> Iterator[tuple[slice, slice]]:
+def _lip_distance(reel: Reel, real: Reel, base: BaseClip) -> dict[str, float]:
+    """How far the lips' points lie from the recorded ones, in percent of the distance of the eyes' outer corners."""
+    if reel.lips is None or real.lips is None or not len(real.lips):
+        return {}
+    from lipsync.face.landmarks import EYE_LEFT, EYE_RIGHT
+
+    there, wanted = np.isfinite(reel.lips).all((1, 2)), np.isfinite(real.lips).all((1, 2))
+    if not wanted.any():
+        return {}
+    figures = {"faces_found": float((there & wanted).sum() / wanted.sum())}
+    both = there & wanted
+    if both.any():
+        eyes = np.linalg.norm(base.landmarks[:, EYE_LEFT] - base.landmarks[:, EYE_RIGHT], axis=-1)[both]
+        apart = (reel.lips[both] - real.lips[both]) / np.maximum(eyes, 1e-3)[:, None, None] * 100
+        figures["lip_l1"] = float(np.abs(apart).sum(-1).mean())
+        figures["lip_l2"] = float(np.linalg.norm(apart, axis=-1).mean())
+    return figures
+
+
+def _listener(take: PreparedTake) -> Listener | None:
+    """What sound tells of this mouth, learned on the training part; None where the mouth never moves."""
+    part = take.train
+    try:
+        return Listener.fit(take.audio[: part.stop * HOP], _gaps(take.landmarks[: part.stop]))
+    except InvalidInputError:
+        return None
+
+
+def _synchrony(listener: Listener | None, sound: NDArray[np.float32], reel: Reel) -> dict[str, float]:
+    if listener is None:
+        return {}
+    found = listener.score(sound, reel.gap)
+    return {"sync": found.score, "sync_offset_ms": found.offset_ms}
+
+
+def _person(engine: Engine, take: PreparedTake) -> dict[str, float]:
+    """Likeness of the avatar's own footage to the take's person; nothing where faces are not found."""
+    from lipsync.face.identity import embed, similarity
+    from lipsync.face.landmarks import FaceTracker
+
+    base = engine.base
+    own = [bgr(base.i420(int(k))) for k in np.linspace(0, base.n - 1, _LOOKS)]
+    spread = {int(k) for k in np.linspace(0, take.held_out.start - 1, _LOOKS)}
+    theirs = [next(iter(take.frames(k, k + 1))) for k in sorted(spread)]
+    looks = []
+    with FaceTracker(tracking=False) as tracker:
+        for side in (own, theirs):
+            seen = [(picture, faces[0]) for picture in side if (faces := tracker.track_3d(picture))]
+            if len(seen) < _LOOKS // 2:
+                return {}
+            looks.append(embed([p for p, _ in seen], [f for _, f in seen]))
+    return {"person": similarity(*looks)}
+
+
+def _as_film(frames: Sequence[U8]) -> Reel:
+    """The same frames after they were compressed as films are, and measured again."""
+    from lipsync.media.video import VideoWriter, read_frames
+
     height, width = frames[0].shape[0] * 2 // 3, frames[0].shape[1]
-    for k in range(len(frames)):
-        left, top, right, bottom = laid.box(k, area, width, height)
-        yield slice(top, bottom), slice(left, right)
-
-
-def _psnr(generated: Sequence[U8], real: Sequence[U8], laid: Squares) -> float:
-    values = []
-    for a, b, box in zip(generated, real, _boxes(real, laid, MOUTH), strict=True):
-        error = _bgr(a)[box].astype(np.float64) - _bgr(b)[box]
-        values.append(10 * np.log10(255**2 / max(float((error**2).mean()), 1e-2)))
-    return float(np.mean(values))
-
-
-def _sharpness(frames: Sequence[U8], laid: Squares) -> float:
-    values = [
-        np.abs(cv2.Laplacian(f[box].astype(np.float32), cv2.CV_32F)).mean()
-        for f, box in zip(frames, _boxes(frames, laid, MOUTH), strict=True)
-    ]
-    return float(np.mean(values))
-
-
-def _jitter(
-    generated: Sequence[U8], real: Sequence[U8], laid: Squares, area: tuple[int, int, int, int] = FACE
-) -> float:
-    """Mean absolute frame-to-frame change of the luma error over an area."""
-    before: NDArray[np.int16] | None = None
-    values = []
-    for a, b, box in zip(generated, real, _boxes(real, laid, area), strict=True):
-        height = len(a) * 2 // 3
-        error = a[:height].astype(np.int16) - b[:height]
-        if before is not None:
-            values.append(np.abs(error - before)[box].mean())
-        before = error
-    return float(np.mean(values))
-
-
-def _seam(generated: Sequence[U8], real: Sequence[U8], laid: Squares) -> float:
-    """Luma gradient along the outline of what was changed, generated against real."""
-    ours, theirs = [], []
-    kernel = np.ones((5, 5), np.uint8)
-    for a, b, box in zip(generated, real, _boxes(real, laid, REGION), strict=True):
-        x, y = a[: len(a) * 2 // 3][box], b[: len(b) * 2 // 3][box]
-        changed = cv2.morphologyEx((cv2.absdiff(x, y) > 3).astype(np.uint8), cv2.MORPH_CLOSE, kernel, iterations=2)
-        changed = cv2.morphologyEx(changed, cv2.MORPH_OPEN, kernel)
-        edge = cv2.morphologyEx(changed, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-        if edge.any():
-            ours.append(_gradient(x)[edge].mean())
-            theirs.append(_gradient(y)[edge].mean())
-    return float(np.mean(ours) / max(float(np.mean(theirs)), 1e-6)) if ours else 1.0
-
-
-def _gradient(luma: U8) -> NDArray[np.float32]:
-    return np.asarray(
-        cv2.magnitude(cv2.Sobel(luma, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(luma, cv2.CV_32F, 0, 1, scale=0.125)),
-        np.float32,
-    )
+    with tempfile.TemporaryDirectory(prefix="judge-") as scratch:
+        path = Path(scratch) / "film.mp4"
+        with VideoWriter(path, width, height, crf=_FILM_CRF, pix="yuv420p") as writer:
+            for frame in frames:
+                writer.write(frame)
+        return _measure(read_frames(path, fmt="yuv420p"))
 
 
 def _quiet(sound: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
@@ -324,7 +361,7 @@ def _quiet(sound: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
     return ~np.convolve(share, np.ones(7), "same").astype(bool)
 
 
-def _still(actor: Engine, reel: Reel, real: Reel, quiet: NDArray[np.bool_], take: PreparedTake) -> float:
+def _still(actor: Engine, reel: Reel, real: Reel, quiet: NDArray[np.bool_]) -> float:
     """Lip motion in silence, generated against real.
 
     Measured where the held-out part is silent; where it hardly is, the avatar is given digital silence and held against
@@ -340,28 +377,3 @@ def _still(actor: Engine, reel: Reel, real: Reel, quiet: NDArray[np.bool_], take
         theirs = np.convolve(np.abs(np.diff(real.gap)), np.ones(FPS) / FPS, "valid")
         theirs = np.sort(theirs)[: max(1, len(theirs) // 10)].mean()
     return float(ours / max(float(theirs), 1e-6))
-
-
-def _mean_mouth(take: PreparedTake) -> NDArray[np.float32]:
-    """The mean of the training part's squares, BGR float (160, 160, 3): every fifth frame."""
-    part = take.train
-    laid = squares(take.landmarks[part.start : part.stop])
-    total, count = np.zeros((SIDE, SIDE, 3), np.float64), 0
-    for k, frame in enumerate(take.frames(part.start, part.stop)):
-        if k % 5 == 0:
-            matrix = laid.matrix(k)
-            total += cv2.warpAffine(frame, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-            count += 1
-    return (total / max(count, 1)).astype(np.float32)
-
-
-def _psnr_of_mean(mean: NDArray[np.float32], real: Sequence[U8], laid: Squares) -> float:
-    values = []
-    for k, (frame, box) in enumerate(zip(real, _boxes(real, laid, MOUTH), strict=True)):
-        picture = _bgr(frame)
-        matrix = laid.matrix(k)
-        size = (picture.shape[1], picture.shape[0])
-        worn = cv2.warpAffine(mean, matrix, size, flags=cv2.INTER_LINEAR)
-        error = worn[box].astype(np.float64) - picture[box]
-        values.append(10 * np.log10(255**2 / max(float((error**2).mean()), 1e-2)))
-    return float(np.mean(values))

@@ -2,7 +2,7 @@
 
 from apps.control_api.storage.tables.assets import AvatarRow, Consent, ModelRow, TakeRow, VoiceRow
 from apps.control_api.storage.tables.room import MessageRow, PlaylistRow, RecordingRow, ScriptRow
-from apps.control_api.storage.tables.trust import AuditRow
+from apps.control_api.storage.tables.trust import AuditRow, TokenRow
 from apps.control_api.storage.tables.work import EventRow, JobLogRow, JobRow, StateRow
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "ScriptRow",
     "StateRow",
     "TakeRow",
+    "TokenRow",
     "VoiceRow",
 ]

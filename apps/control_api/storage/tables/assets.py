@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlmodel import Field
 
 from apps.control_api.storage.tables.base import Row, json_column, time_column
@@ -108,6 +109,9 @@ class ModelRow(Row, table=True):
     take_ids: list[str] = json_column(list)
     consent_id: str | None = Field(default=None, index=True)
     reasons: list[str] = json_column(list)
+    evaluation: dict[str, Any] = Field(
+        default_factory=dict, sa_type=sa.JSON, nullable=False, sa_column_kwargs={"server_default": "{}"}
+    )
     note: str = ""
     reviewed_at: datetime | None = time_column(nullable=True)
     retired_at: datetime | None = time_column(nullable=True)

@@ -1,11 +1,11 @@
-"""Who did what: rows that are only ever added, each sealed with the hash of the one before."""
+"""Who may do what, and who did: tokens with roles; audit rows that are only ever added, each sealed."""
 
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import Field, SQLModel
 
-from apps.control_api.storage.tables.base import json_column, time_column
+from apps.control_api.storage.tables.base import Row, json_column, time_column
 
 
 class AuditRow(SQLModel, table=True):
@@ -25,3 +25,14 @@ class AuditRow(SQLModel, table=True):
     detail: dict[str, Any] = json_column()
     prev_hash: str
     hash: str
+
+
+class TokenRow(Row, table=True):
+    """A token beside the owner's own, known by its hash alone. Roles: owner, operator, auditor."""
+
+    __tablename__ = "tokens"
+
+    name: str
+    role: str
+    hash: str = Field(unique=True, max_length=64)
+    until: datetime | None = time_column(nullable=True)

@@ -20,6 +20,7 @@ class JobRow(SQLModel, table=True):
     __table_args__ = (
         sa.Index("ix_jobs_turn", "state", "queue", "priority", "seq"),
         sa.Index("ix_jobs_kind_seq", "kind", "seq"),
+        sa.Index("ix_jobs_state_seq", "state", "seq"),
         {"sqlite_autoincrement": True},
     )
 
