@@ -88,6 +88,10 @@ class Compositor:
             self._behind = _still(self.background, base.width, base.height)
         self._baked = np.empty((base.n, base.height * 3 // 2, base.width), np.uint8)
 
+    def share_video(self, other: Compositor) -> None:
+        """Go on where another compositor's background film is, so that changing between clips does not restart it."""
+        self._video = other._video
+
     def bake(self, first: int = 0, count: int | None = None) -> None:
         """Bake static backgrounds ahead (any thread); frames not baked by then are baked when first shown."""
         for index in range(first, self.base.n if count is None else min(self.base.n, first + count)):

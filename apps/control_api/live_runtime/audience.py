@@ -98,6 +98,11 @@ class Audience:
             raise ConflictError("The session has ended.", "Open a new one.")
         return {"sdp": answer, "type": answer_kind}
 
+    def request_key(self) -> None:
+        """Make the next picture whole for every client: what it shows has changed altogether."""
+        for client in self.clients:
+            client.request_key()
+
     def attach(self, sink: Sink) -> None:
         """Feed another output from the same clock."""
         self._watched_once = True

@@ -9,7 +9,15 @@ from typing import Any, Literal
 
 State = Literal["ready", "live", "closed", "failed"]
 EventKind = Literal[
-    "session_state", "turn_started", "turn_first_frame", "turn_ended", "output_state", "warning", "error"
+    "session_state",
+    "swapped",
+    "action",
+    "turn_started",
+    "turn_first_frame",
+    "turn_ended",
+    "output_state",
+    "warning",
+    "error",
 ]
 
 

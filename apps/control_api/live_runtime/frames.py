@@ -72,6 +72,8 @@ class SoundFrame(Frame):
     """At 48 kHz, for people."""
     driving: NDArray[np.float32]
     """At 16 kHz, for the engine."""
+    voice: int = 0
+    """Which of the session's voices says it, counted from 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +89,13 @@ class DrivenFrame(Frame):
         sound: int16 (1920,), 48 kHz.
         drive: The engine's own; drawn later, on whichever base frame is then due.
         weight: How much of the driven mouth shows against the resting one, 0 to 1 (the turn's closing frames).
+        engine: Whose drive it is; no other may draw it.
     """
 
     sound: NDArray[np.int16]
     drive: Any
     weight: float = 1.0
+    engine: Any = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,23 +10,30 @@ import asyncio
 import gc
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lipsync.compositor import Background, Compositor
+from apps.control_api.live_runtime.footage import Footage, end_task
 from lipsync.engine import Engine, Patch
-from lipsync.errors import UnavailableError
-from lipsync.mark import MarkSpec
+from lipsync.errors import StudioError, UnavailableError
+from lipsync.frame_cycle import BaseClip
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 Loader = Callable[[Path], Engine]
 MAX_BATCH = 8
-REST_CACHE_BYTES = 96 << 20
-_BAKE = 5
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """Pairs to draw, and who waits for them."""
+
+    engine: Engine
+    items: Sequence[tuple[int, Any]]
+    future: asyncio.Future[list[Patch]]
 
 
 def load_engine(bundle: Path) -> Engine:
@@ -51,12 +58,10 @@ class EngineHost:
         # Starting a thread waits until it runs; better here, in the loading thread, than on the loop in mid-sentence.
         for pool in (self._draw_pool, self._drive_pool, self._compose_pool):
             start_threads(pool, 1)
-        self._waiting: list[tuple[Sequence[tuple[int, Any]], asyncio.Future[list[Patch]]]] = []
+        self.footage = Footage(engine, self.draw, self.compose)
+        self._clips: dict[Path, asyncio.Task[Footage]] = {}
+        self._waiting: list[_Request] = []
         self._drawing: asyncio.Task[None] | None = None
-        self._rest: OrderedDict[int, Patch] = OrderedDict()
-        self._rest_bytes = 0
-        self._compositors: dict[tuple[Background, MarkSpec | None], tuple[Compositor, int]] = {}
-        self._baking: dict[tuple[Background, MarkSpec | None], asyncio.Task[None]] = {}
         self._closed = False
 
     async def drive(self, call: Callable[..., T], *args: Any) -> T:
@@ -67,104 +72,93 @@ class EngineHost:
         """Run picture work in the composing thread."""
         return await asyncio.get_running_loop().run_in_executor(self._compose_pool, call, *args)
 
-    async def draw(self, items: Sequence[tuple[int, Any]]) -> list[Patch]:
-        """Draw (base frame, drive) pairs, together with what other sessions ask for meanwhile."""
+    async def draw(self, engine: Engine, items: Sequence[tuple[int, Any]]) -> list[Patch]:
+        """Draw (frame, drive) pairs, together with what other sessions ask for meanwhile.
+
+        Args:
+            engine: The host's own, or one rebased from it.
+            items: What to draw.
+        """
         if self._closed:
             raise UnavailableError("The avatar was unloaded.", "Open the session again.")
         future: asyncio.Future[list[Patch]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((items, future))
+        self._waiting.append(_Request(engine, items, future))
         if self._drawing is None or self._drawing.done():
             self._drawing = asyncio.create_task(self._drain(), name="live-draw")
         return await future
 
-    async def rest(self, index: int) -> Patch:
-        """The resting mouth on a base frame; drawn once and kept while there is room."""
-        patch = self._rest.get(index)
-        if patch is not None:
-            self._rest.move_to_end(index)
-            return patch
-        patch = (await self.draw([(index, self.engine.rest)]))[0]
-        if index not in self._rest:
-            self._rest[index] = patch
-            self._rest_bytes += _size(patch)
-            while self._rest_bytes > REST_CACHE_BYTES and len(self._rest) > 1:
-                _, old = self._rest.popitem(last=False)
-                self._rest_bytes -= _size(old)
-        return patch
+    async def clip(self, folder: Path) -> Footage:
+        """Another clip of the same person, drawn on by the same model; loaded once and kept as long as the host.
 
-    async def compositor(self, background: Background, mark: MarkSpec | None) -> Compositor:
-        """A compositor; sessions with the same still background share one, so memory does not grow with them."""
-        base = self.engine.base
-        if background.kind == "video":
-            return await self.compose(Compositor, base, background, mark)
-        key = (background, mark)
-        if key not in self._compositors:
-            made = await self.compose(Compositor, base, background, mark)
-            if key not in self._compositors:
-                self._compositors[key] = (made, 0)
-                if background.kind != "original":
-                    self._baking[key] = asyncio.create_task(self._bake(made), name="live-bake")
-        compositor, users = self._compositors[key]
-        self._compositors[key] = (compositor, users + 1)
-        return compositor
+        Args:
+            folder: As ``lipsync.frame_cycle.write_base`` fills it.
 
-    async def release_compositor(self, background: Background, mark: MarkSpec | None) -> None:
-        """Give a compositor back; the last user frees it."""
-        key = (background, mark)
-        if key not in self._compositors:
-            return
-        compositor, users = self._compositors[key]
-        if users > 1:
-            self._compositors[key] = (compositor, users - 1)
-            return
-        del self._compositors[key]
-        await _end(self._baking.pop(key, None))
+        Raises:
+            BundleError: The clip is damaged.
+        """
+        if self._closed:
+            raise UnavailableError("The avatar was unloaded.", "Open the session again.")
+        if folder not in self._clips:
+            self._clips[folder] = asyncio.create_task(self._load_clip(folder), name="live-clip")
+        try:
+            return await asyncio.shield(self._clips[folder])
+        except StudioError:
+            self._clips.pop(folder, None)
+            raise
+
+    async def _load_clip(self, folder: Path) -> Footage:
+        base = await asyncio.to_thread(BaseClip.load, folder)
+        engine = await asyncio.get_running_loop().run_in_executor(self._draw_pool, self.engine.rebase, base)
+        return Footage(engine, self.draw, self.compose)
 
     async def close(self) -> None:
         """Free the engine and end the threads. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
-        for task in self._baking.values():
-            await _end(task)
-        self._baking.clear()
+        await self.footage.close()
+        for loading in self._clips.values():
+            await asyncio.wait({loading})
+            if loading.exception() is None:
+                await loading.result().close()
         if self._drawing is not None:
             await asyncio.wait({self._drawing})
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._draw_pool, self.engine.close)
         for pool in (self._draw_pool, self._drive_pool, self._compose_pool):
             await asyncio.to_thread(pool.shutdown, True)
-        self._rest.clear()
-        self._compositors.clear()
+        self._clips.clear()
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            taken: list[tuple[Sequence[tuple[int, Any]], asyncio.Future[list[Patch]]]] = []
+            engine = self._waiting[0].engine
+            taken: list[_Request] = []
             count = 0
-            while self._waiting and (not taken or count + len(self._waiting[0][0]) <= MAX_BATCH):
-                taken.append(self._waiting.pop(0))
-                count += len(taken[-1][0])
-            items = [item for part, _ in taken for item in part]
+            # One batch is of one clip; requests on another wait for the next.
+            for request in list(self._waiting):
+                if request.engine is not engine:
+                    continue
+                if taken and count + len(request.items) > MAX_BATCH:
+                    break
+                taken.append(request)
+                self._waiting.remove(request)
+                count += len(request.items)
+            items = [item for request in taken for item in request.items]
             try:
-                patches = await loop.run_in_executor(self._draw_pool, self.engine.infer, items)
+                patches = await loop.run_in_executor(self._draw_pool, engine.infer, items)
                 if len(patches) != len(items):
                     raise UnavailableError(f"The engine drew {len(patches)} pictures of {len(items)}.")
             except Exception as error:
-                for _, future in taken:
-                    if not future.done():
-                        future.set_exception(error)
+                for request in taken:
+                    if not request.future.done():
+                        request.future.set_exception(error)
                 continue
             at = 0
-            for part, future in taken:
-                if not future.done():
-                    future.set_result(patches[at : at + len(part)])
-                at += len(part)
-
-    async def _bake(self, compositor: Compositor) -> None:
-        for first in range(0, compositor.base.n, _BAKE):
-            await self.compose(compositor.bake, first, _BAKE)
-            await asyncio.sleep(0.005)
+            for request in taken:
+                if not request.future.done():
+                    request.future.set_result(patches[at : at + len(request.items)])
+                at += len(request.items)
 
 
 class HostPool:
@@ -191,7 +185,7 @@ class HostPool:
         async with self._loading.setdefault(key, asyncio.Lock()):
             pending = self._unloading.pop(key, None)
             if pending is not None:
-                await _end(pending)
+                await end_task(pending)
             host = self._hosts.get(key)
             if host is None:
                 host = self._hosts[key] = await asyncio.to_thread(self._load, key, bundle)
@@ -212,7 +206,7 @@ class HostPool:
     async def close(self) -> None:
         """Unload everything."""
         for task in list(self._unloading.values()):
-            await _end(task)
+            await end_task(task)
         self._unloading.clear()
         for host in list(self._hosts.values()):
             await host.close()
@@ -258,13 +252,3 @@ def settle_memory() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def _size(patch: Patch) -> int:
-    return patch.i420.nbytes + (patch.mask.nbytes if patch.mask is not None else 0)
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
-    if task is not None and task is not asyncio.current_task():
-        task.cancel()
-        await asyncio.wait({task})

@@ -12,9 +12,11 @@ from typing import Any
 
 from apps.control_api.live_runtime.events import LiveEvent, OnEvent
 from apps.control_api.live_runtime.host import HostPool, Loader, load_engine, start_threads
+from apps.control_api.live_runtime.look import open_look
 from apps.control_api.live_runtime.session import LiveSession
 from apps.control_api.live_runtime.spec import LiveLimits, ReplySpec, SessionSpec
 from apps.control_api.live_runtime.stages.reply import Conversation, EchoReplier, Replier
+from apps.control_api.live_runtime.swap import Swap, load_swap
 from lipsync.errors import ConflictError, NotFoundError, TooManyError
 from speech.tts.base import TextToSpeech
 
@@ -151,6 +153,20 @@ class LiveManager:
         elif session_id not in self._ended:
             raise NotFoundError("There is no such session.", "List the sessions.", {"session_id": session_id})
 
+    async def swap(self, session_id: str, swap: Swap) -> LiveSession:
+        """Give a session another avatar, voice or background while it runs; returns when it shows.
+
+        Raises:
+            ConflictError: It has ended, or another swap is at work.
+            NotFoundError: There never was one.
+            BundleError, InvalidInputError, NotFoundError, UnavailableError: What is wanted cannot be had; the session
+                goes on as it was.
+        """
+        session = self.get(session_id)
+        size = session.audience.width, session.audience.height
+        await session.swap(lambda: load_swap(session.spec, swap, size, self.hosts, self._make_voice))
+        return session
+
     async def shutdown(self) -> None:
         """End everything. Safe to call twice."""
         self._down = True
@@ -160,45 +176,36 @@ class LiveManager:
         await asyncio.to_thread(self._pool.shutdown, True)
 
     async def _start(self, spec: SessionSpec) -> LiveSession:
-        host = await self.hosts.acquire(spec.avatar)
+        look = await open_look(self.hosts, spec.avatar, spec.background, spec.mark)
         tts: TextToSpeech | None = None
-        compositor = None
         try:
             tts = await asyncio.to_thread(self._make_voice, spec.voice.backend, spec.voice_settings)
             replier = await asyncio.to_thread(self._make_replier, spec.reply)
-            compositor = await host.compositor(spec.background, spec.mark)
             await tts.warm_up()
             await replier.warm_up()
+            still = await look.host.compose(look.still)
             return LiveSession(
                 spec,
-                host=host,
-                compositor=compositor,
+                look=look,
+                still=still,
                 tts=tts,
                 replier=replier,
                 limits=self.limits,
                 on_event=self._emit,
-                on_closed=self._closed(tts),
+                on_closed=self._closed,
                 pool=self._pool,
             )
         except BaseException:
-            if compositor is not None:
-                await host.release_compositor(spec.background, spec.mark)
             if tts is not None:
                 await tts.close()
-            await self.hosts.release(host)
+            await look.close()
             raise
 
-    def _closed(self, tts: TextToSpeech) -> Any:
-        async def closed(session: LiveSession) -> None:
-            self._sessions.pop(session.id, None)
-            self._ended[session.id] = session.reason
-            while len(self._ended) > _ENDED_KEPT:
-                self._ended.pop(next(iter(self._ended)))
-            await tts.close()
-            await session.host.release_compositor(session.spec.background, session.spec.mark)
-            await self.hosts.release(session.host)
-
-        return closed
+    async def _closed(self, session: LiveSession) -> None:
+        self._sessions.pop(session.id, None)
+        self._ended[session.id] = session.reason
+        while len(self._ended) > _ENDED_KEPT:
+            self._ended.pop(next(iter(self._ended)))
 
     def _emit(self, event: LiveEvent) -> None:
         if self._on_event is None:

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from apps.control_api.live_runtime.host import EngineHost
-from apps.control_api.live_runtime.pictures import Mouth, compose
+from apps.control_api.live_runtime.look import Look, Wanted
+from apps.control_api.live_runtime.pictures import Picture
 from apps.control_api.live_runtime.playout import Entry, Playout
-from lipsync.compositor import Compositor
+from apps.control_api.live_runtime.walk import Step, Walk
 
 FIRST_BATCH = 2
 LARGEST_BATCH = 6
 PATIENCE = 25
 """Drawings that may fail in a row before the session is given up."""
 FORGET_S = 5.0
+IMPATIENT_S = 2.0
+"""A look that is ready waits this long for speech that is still being thought up; then it comes in a pause."""
+
+
+class Cue(Protocol):
+    """An action that waits for its moment."""
+
+    def due(self, turn: int, speaking: bool) -> bool:
+        """Whether it may begin with the next picture, one of ``turn`` (0: idle)."""
+
+    def begin(self, walk: Walk, pose: int) -> None:
+        """Cut it into the walk from a pose on that is not yet drawn."""
 
 
 class Painter:
     """The stage between the playout buffer and the engine.
 
     Args:
-        host: Draws mouths and runs the composing.
-        compositor: Draws whole pictures of this session.
+        walk: Says which frames are shown.
         playout: Says what is wanted and takes what is drawn.
+        quiet: Whether nothing is being said or waits to be.
         on_painted: Told the turn of each drawn speech frame.
         on_error: Told when a drawing fails; the last picture is held and sound goes on.
         on_broken: Told when drawings keep failing.
@@ -33,23 +46,47 @@ class Painter:
 
     def __init__(
         self,
-        host: EngineHost,
-        compositor: Compositor,
+        walk: Walk,
         playout: Playout,
         *,
+        quiet: Callable[[], bool],
         on_painted: Callable[[int], Any],
         on_error: Callable[[str, int, Exception], None],
         on_broken: Callable[[Exception], None],
     ) -> None:
-        self.host, self.compositor = host, compositor
-        self._playout = playout
+        self.walk = walk
+        self.cues: list[Cue] = []
+        self._playout, self._quiet = playout, quiet
         self._on_painted, self._on_error, self._on_broken = on_painted, on_error, on_broken
         self.paint_ms = 8.0
         self._batch = FIRST_BATCH
-        # Where the engine gains nothing from batches they stay small, so that an interrupt never waits for one.
-        self._largest = max(FIRST_BATCH, min(host.engine.capabilities.default_batch, LARGEST_BATCH))
+        self._next: Look | None = None
+        self._impatient_at = 0.0
+        self._changed = asyncio.Event()
         self._failures = 0
         self._failed_at = 0.0
+
+    async def change(self, look: Look) -> None:
+        """Show another look as soon as what is said with the present one has been shown; returns when it is planned.
+
+        Speech drawn with the new look's engine begins it; in quiet it begins with the next picture.
+        """
+        self._next = look
+        self._impatient_at = time.monotonic() + IMPATIENT_S
+        self._changed.clear()
+        self._playout.work.set()
+        while self._next is look:
+            if not self._playout.watched and not self._playout.buffered:
+                self._begin(look, self._playout.pose + 1)
+                break
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), 0.1)
+
+    def abandon(self) -> Look | None:
+        """Give up a change that has not happened; the look it was for."""
+        look, self._next = self._next, None
+        self._changed.set()
+        return look
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -72,7 +109,7 @@ class Painter:
             if entries:
                 await self._speech(entries)
                 self._failures = 0
-                self._batch = min(self._batch + 1, self._largest)
+                self._batch = min(self._batch + 1, self._largest())
             elif pose is not None:
                 await self._idle(pose)
         except Exception as error:
@@ -91,28 +128,54 @@ class Painter:
         if entries:
             self.paint_ms += 0.2 * ((time.monotonic() - started) * 1000 / len(entries) - self.paint_ms)
 
+    def _largest(self) -> int:
+        """Where the engine gains nothing from batches they stay small, so that an interrupt never waits for one."""
+        return max(FIRST_BATCH, min(self.walk.look.engine.capabilities.default_batch, LARGEST_BATCH))
+
     async def _speech(self, entries: list[Entry]) -> None:
-        cycle = self.host.engine.base.cycle
-        jobs = [(entry, cycle(entry.pose)) for entry in entries]
-        patches = await self.host.draw([(index, _drive(entry)) for entry, index in jobs])
-        rests = [await self.host.rest(index) if entry.weight < 1 else None for entry, index in jobs]
-        pictures = await self.host.compose(
-            compose,
-            self.compositor,
+        steps = [self._step(entry.pose, entry) for entry in entries]
+        pictures = await self._pictures(
             [
-                Mouth(index, patch, rest, entry.weight)
-                for (entry, index), patch, rest in zip(jobs, patches, rests, strict=True)
+                Wanted(s.shots, s.share, _drive(e), e.frame.engine if e.frame else None, e.weight, s.filmed)
+                for s, e in zip(steps, entries, strict=True)
             ],
+            steps,
         )
-        for entry, picture in zip(entries, pictures, strict=True):
-            self._playout.draw_done(entry, picture)
+        for entry, step, picture in zip(entries, steps, pictures, strict=True):
+            self._playout.draw_done(entry, picture, id(step.look))
             self._on_painted(entry.turn)
 
     async def _idle(self, pose: int) -> None:
-        index = self.host.engine.base.cycle(pose)
-        rest = await self.host.rest(index)
-        picture = (await self.host.compose(compose, self.compositor, [Mouth(index, rest)]))[0]
-        self._playout.idle_done(pose, picture)
+        step = self._step(pose, None)
+        picture = (await self._pictures([Wanted(step.shots, step.share, filmed=step.filmed)], [step]))[0]
+        self._playout.idle_done(pose, picture, id(step.look))
+
+    def _step(self, pose: int, entry: Entry | None) -> Step:
+        """What a pose shows, once what was to begin there has begun."""
+        look = self._next
+        if look is not None:
+            engine = entry.frame.engine if entry is not None and entry.frame is not None else None
+            idle = entry is None and not self._playout.speaking
+            if engine is look.engine or (idle and (self._quiet() or time.monotonic() > self._impatient_at)):
+                self._begin(look, pose)
+        for cue in list(self.cues):
+            if cue.due(entry.turn if entry is not None else 0, self._playout.speaking):
+                self.cues.remove(cue)
+                cue.begin(self.walk, pose)
+        return self.walk.at(pose)
+
+    def _begin(self, look: Look, pose: int) -> None:
+        self.walk.change(look, pose)
+        self._next = None
+        self._changed.set()
+
+    async def _pictures(self, wanted: list[Wanted], steps: list[Step]) -> list[Picture]:
+        made: list[Picture] = []
+        while len(made) < len(wanted):
+            first = len(made)
+            last = next((k for k in range(first, len(steps)) if steps[k].look is not steps[first].look), len(steps))
+            made += await steps[first].look.draw(wanted[first:last])
+        return made
 
 
 def _drive(entry: Entry) -> Any:

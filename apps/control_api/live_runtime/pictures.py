@@ -22,13 +22,13 @@ class Mouth:
 
     Attributes:
         index: Of the base frame.
-        patch: The driven mouth.
+        patch: The driven mouth; None for the frame as it was filmed.
         rest: The resting mouth; None where ``weight`` is 1.
         weight: Share of the driven mouth, 0 to 1.
     """
 
     index: int
-    patch: Patch
+    patch: Patch | None
     rest: Patch | None = None
     weight: float = 1.0
 
@@ -38,7 +38,7 @@ def compose(compositor: Compositor, mouths: list[Mouth]) -> list[Picture]:
     made = []
     for mouth in mouths:
         patch, rest, weight = mouth.patch, mouth.rest, mouth.weight
-        if rest is None:
+        if rest is None or patch is None:
             made.append(compositor.compose(mouth.index, patch))
         elif _alike(patch, rest):
             made.append(compositor.compose(mouth.index, _between(patch, rest, weight)))

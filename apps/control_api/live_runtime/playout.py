@@ -46,6 +46,7 @@ class Entry:
     taken: bool = False
     gone: bool = False
     picture: Picture | None = field(default=None, repr=False)
+    look: int = 0
 
 
 class Playout:
@@ -53,9 +54,10 @@ class Playout:
 
     Args:
         still: The picture to begin with, I420.
+        look: Whose it is. Pictures of different looks are never laid over each other.
     """
 
-    def __init__(self, still: Picture) -> None:
+    def __init__(self, still: Picture, look: int = 0) -> None:
         self.watched = False
         self.speaking = False
         self.pose = 0
@@ -66,14 +68,15 @@ class Playout:
         self.room = asyncio.Event()
         self.room.set()
         self.cuts = 0
+        self.quiet_until = 0
         self._entries: deque[Entry] = deque()
-        self._idle: dict[int, Picture] = {}
+        self._idle: dict[int, tuple[Picture, int]] = {}
         self._idle_taken = 0
         self._last_pose = 0
         self._run = 0
         self._clean_runs = 0
         self._patience = 0
-        self._still = still
+        self._still, self._still_look = still, look
         self._shown_speech = False
         self._leaving = 0.5
         self._turn_seen = self._open_turn = 0
@@ -85,6 +88,11 @@ class Playout:
     def buffered(self) -> int:
         """Speech frames waiting."""
         return sum(1 for entry in self._entries if entry.frame is not None)
+
+    @property
+    def _hushed(self) -> bool:
+        """Whether speech waits for the end of an action: ``quiet_until`` is the first pose after it."""
+        return self.watched and not self.speaking and self.pose + 1 < self.quiet_until
 
     # -- makers ------------------------------------------------------------------------------------------------------
 
@@ -129,6 +137,8 @@ class Playout:
             most: Frames at most.
             delay_s: How long the caller expects until they are drawn.
         """
+        if self._hushed:
+            return []
         ready = sum(1 for e in self._entries if e.frame is not None and e.taken)
         chosen: list[Entry] = []
         for entry in self._entries:
@@ -146,10 +156,10 @@ class Playout:
             chosen.append(entry)
         return chosen
 
-    def draw_done(self, entry: Entry, picture: Picture | None) -> None:
+    def draw_done(self, entry: Entry, picture: Picture | None, look: int = 0) -> None:
         """Hand a drawn frame in; one that was played or cut meanwhile is ignored. None: it could not be drawn."""
         if not entry.gone:
-            entry.picture = picture
+            entry.picture, entry.look = picture, look
 
     def take_idle(self) -> int | None:
         """The next pose whose resting picture will be wanted soon and is not yet being drawn."""
@@ -165,9 +175,9 @@ class Playout:
         self._idle_taken = pose
         return pose
 
-    def idle_done(self, pose: int, picture: Picture) -> None:
+    def idle_done(self, pose: int, picture: Picture, look: int = 0) -> None:
         """Hand a resting picture in."""
-        self._idle[pose] = picture
+        self._idle[pose] = picture, look
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
@@ -209,10 +219,10 @@ class Playout:
         held = head.picture is None and self.watched
         if head.picture is not None:
             picture = head.picture
-            if began and head.pose != self.pose + 1:
+            if began and head.pose != self.pose + 1 and head.look == self._still_look:
                 picture = mixed(self._still, picture)
             self.pose = head.pose
-            self._still = picture
+            self._still, self._still_look = picture, head.look
         else:
             self.pose = head.pose if head.taken else self.pose + 1
             if held:
@@ -233,12 +243,13 @@ class Playout:
 
     def _rest(self, number: int) -> MediaFrame:
         self.pose += 1
-        picture = self._idle.pop(self.pose, None)
+        picture, look = self._idle.pop(self.pose, (None, 0))
         held = picture is None and self.watched
         if picture is not None:
             # Out of speech the picture dissolves over one frame: neighbours in the cycle differ by a breath of motion.
-            self._still = mixed(self._still, picture, self._leaving) if self._shown_speech else picture
-            self._shown_speech = False
+            joined = self._shown_speech and look == self._still_look
+            self._still = mixed(self._still, picture, self._leaving) if joined else picture
+            self._still_look, self._shown_speech = look, False
         elif held:
             self.held += 1
         self._prune_idle()
@@ -246,6 +257,8 @@ class Playout:
         return MediaFrame(0, number, sound, self._still if self.watched else None, held)
 
     def _may_start(self) -> bool:
+        if self._hushed:
+            return False
         self._patience += 1
         if not self.watched or self._patience > _PATIENCE:
             return True

@@ -122,7 +122,7 @@ async def _driven(
 
     tts = voice(spec.voice.backend, spec.voice_settings)
     speak = SpeakStage(tts, spec.voice, lambda turn: cancel)
-    animate = AnimateStage(engine.open_stream(), here)
+    animate = AnimateStage(engine, here)
     made: list[DrivenFrame] = []
     try:
         for frame in await asyncio.to_thread(_opening, source):

@@ -17,6 +17,7 @@ from apps.control_api.live_runtime.audience import Audience
 from apps.control_api.live_runtime.clock import Clock, Sink
 from apps.control_api.live_runtime.events import EventKind, LiveEvent, OnEvent, SessionStats, State
 from apps.control_api.live_runtime.frames import (
+    LIVE_RATE,
     ChatFrame,
     DrivenFrame,
     Frame,
@@ -27,17 +28,20 @@ from apps.control_api.live_runtime.frames import (
     TurnEndFrame,
 )
 from apps.control_api.live_runtime.host import EngineHost
+from apps.control_api.live_runtime.look import Look
 from apps.control_api.live_runtime.outputs import OutputStats
-from apps.control_api.live_runtime.painter import Painter
+from apps.control_api.live_runtime.pictures import Picture
 from apps.control_api.live_runtime.playout import Playout
+from apps.control_api.live_runtime.scene import Scene
 from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
 from apps.control_api.live_runtime.stage import Stage, StageRunner
 from apps.control_api.live_runtime.stages.animate import AnimateStage
 from apps.control_api.live_runtime.stages.reply import Replier, ReplyStage
 from apps.control_api.live_runtime.stages.speak import SpeakStage
+from apps.control_api.live_runtime.swap import Ready
 from apps.control_api.live_runtime.turns import Turns
-from lipsync.compositor import Compositor
 from lipsync.errors import ConflictError, InvalidInputError, StudioError, TooManyError
+from lipsync.media.audio import load_audio
 from speech.tts.base import TextToSpeech
 
 _LOG = logging.getLogger(__name__)
@@ -49,9 +53,9 @@ class LiveSession:
 
     Args:
         spec: What it is made from.
-        host: The engine, already acquired; the manager releases it in ``on_closed``.
-        compositor: Draws this session's pictures.
-        tts: The voice back-end, shared.
+        look: What it shows at first, and the size of its pictures for good; closed with the session.
+        still: The first picture.
+        tts: The voice back-end; closed with the session.
         replier: Answers chat; closed with the session.
         limits: Caps and patience.
         on_event: Told what happens.
@@ -63,8 +67,8 @@ class LiveSession:
         self,
         spec: SessionSpec,
         *,
-        host: EngineHost,
-        compositor: Compositor,
+        look: Look,
+        still: Picture,
         tts: TextToSpeech,
         replier: Replier,
         limits: LiveLimits,
@@ -72,19 +76,18 @@ class LiveSession:
         on_closed: OnClosed,
         pool: ThreadPoolExecutor,
     ) -> None:
-        self.spec, self.host = spec, host
+        self.spec = spec
         self.state: State = "ready"
         self.reason = ""
         self._limits, self._on_event, self._on_closed = limits, on_event, on_closed
         self._began = time.monotonic()
         self.turns = Turns()
-        base = host.engine.base
-        self.playout = Playout(compositor.compose(base.cycle(0), None))
+        self.playout = Playout(still, id(look))
         self.clock = Clock(self.playout, self._played)
         self.audience = Audience(
             spec,
-            base.width,
-            base.height,
+            look.size[0],
+            look.size[1],
             self.clock,
             limits=limits,
             pool=pool,
@@ -95,28 +98,30 @@ class LiveSession:
             on_output=self._output_changed,
         )
         self._closing: asyncio.Task[None] | None = None
-        self._painter = Painter(
-            host,
-            compositor,
+        self._swapping = asyncio.Lock()
+        self.scene = Scene(
+            look,
+            spec.actions,
             self.playout,
+            quiet=lambda: not self.turns.open(),
             on_painted=self._painted,
             on_error=self._stage_failed,
             on_broken=lambda error: self._break("engine", error),
+            on_action=lambda name: self._emit("action", name=name),
+            on_action_failed=lambda error: self._stage_failed("action", 0, error),
         )
-        animate = AnimateStage(host.engine.open_stream(), host.drive)
-        self._animate = self._runner(animate, self._to_playout, 4)
+        self._animate_stage = AnimateStage(look.engine, look.host.drive)
+        self._animate = self._runner(self._animate_stage, self._to_playout, 4)
         self._speak_stage = SpeakStage(tts, spec.voice, self.turns.cancel)
         self._speak = self._runner(self._speak_stage, self._animate.put, 64)
-        self._reply = self._runner(
-            ReplyStage(replier, self.turns.cancel), self._speak.put, limits.max_pending_turns * 4
-        )
+        self._reply = self._runner(ReplyStage(replier, self.turns.cancel), self._to_speak, limits.max_pending_turns * 4)
         self._tasks = [
             asyncio.create_task(work, name=f"live-{name}")
             for name, work in (
                 ("reply", self._reply.run()),
                 ("speak", self._speak.run()),
                 ("animate", self._animate.run()),
-                ("paint", self._painter.run()),
+                ("paint", self.scene.painter.run()),
                 ("clock", self.clock.run()),
                 ("watch", self._watch()),
             )
@@ -128,6 +133,11 @@ class LiveSession:
     def id(self) -> str:
         """The session's UUID."""
         return self.spec.id
+
+    @property
+    def host(self) -> EngineHost:
+        """The engine of what is shown."""
+        return self.scene.look.host
 
     @property
     def speaking(self) -> bool:
@@ -157,6 +167,7 @@ class LiveSession:
         """Answer ``text``; raises as ``say``."""
         self._check_text(text)
         turn = self._begin(interrupt)
+        self.scene.heard(turn, text)
         await self._reply.put(ChatFrame(turn, text))
         return turn
 
@@ -188,6 +199,63 @@ class LiveSession:
         """Stop everything that is being said or waits to be; returns the turns cut off."""
         self._check_open()
         return self._cut()
+
+    # -- what is shown and who speaks ----------------------------------------------------------------------------------
+
+    async def swap(self, ready: Callable[[], Coroutine[Any, Any, Ready]]) -> None:
+        """Go on with another avatar, voice or background; nothing stops meanwhile.
+
+        Args:
+            ready: Loads it; what it raises is raised here, and all stays as it was.
+
+        Raises:
+            ConflictError: The session is closed, or another swap is at work.
+        """
+        self._check_open()
+        if self._swapping.locked():
+            raise ConflictError("Another swap is at work.", "Wait until it is over.", {"session_id": self.id})
+        async with self._swapping:
+            new = await ready()
+            if self._closing is not None:
+                for part in (new.look, new.tts):
+                    if part is not None:
+                        await part.close()
+                self._check_open()
+            old = self._speak_stage.change(new.tts, new.spec.voice) if new.tts is not None else None
+            if new.look is not None:
+                look, stage = new.look, self._animate_stage
+                if look.engine is not stage.engine:
+                    stage.change(look.engine, look.host.drive, self._speak_stage.number if old is not None else 0)
+                await self.scene.change(look, new.spec.actions)
+                self.audience.request_key()
+            self.spec = new.spec
+            if old is not None:
+                await self._speak_stage.settled()
+                await old.close()
+        self._emit("swapped", engine=self.host.engine.name)
+
+    async def action(self, name: str) -> int | None:
+        """Play an action; it begins where the head stands as in its first picture, within about a second.
+
+        Returns:
+            The turn its sound is spoken in, None for an action without sound.
+
+        Raises:
+            ConflictError: The session is closed.
+            NotFoundError: The avatar has no such action.
+            TooManyError: Too many wait.
+        """
+        self._check_open()
+        spec = self.scene.book.get(name)
+        if spec.sound is None:
+            await self.scene.act(spec)
+            return None
+        pcm = await asyncio.to_thread(load_audio, spec.sound, LIVE_RATE)
+        turn = self._begin(False)
+        await self.scene.act(spec, turn)
+        await self._reply.put(PcmFrame(turn, pcm, LIVE_RATE))
+        await self._reply.put(TextEndFrame(turn))
+        return turn
 
     # -- clients and outputs -----------------------------------------------------------------------------------------
 
@@ -252,7 +320,7 @@ class LiveSession:
             gaps=playout.gaps,
             buffered=playout.buffered,
             start_frames=playout.start_frames,
-            paint_ms=round(self._painter.paint_ms, 2),
+            paint_ms=round(self.scene.painter.paint_ms, 2),
             encode_ms=round(max(encode, default=0.0), 2),
             late_ms=round(self.clock.late_ms, 2),
             dropped_pictures=sum(c.dropped for c in audience.clients),
@@ -276,6 +344,8 @@ class LiveSession:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.audience.close()
+        await self.scene.close()
+        await self._speak_stage.tts.close()
         await self._on_closed(self)
         self._emit("session_state", state=self.state, reason=self.reason)
 
@@ -317,8 +387,14 @@ class LiveSession:
             runner.cut()
         self.playout.cut()
         for turn in cut:
+            self.scene.turn_over(turn)
             self._emit("turn_ended", turn=turn, outcome="interrupted")
         return cut
+
+    async def _to_speak(self, frame: Frame) -> None:
+        if isinstance(frame, TextFrame):
+            self.scene.heard(frame.turn, frame.text)
+        await self._speak.put(frame)
 
     async def _to_playout(self, frame: Frame) -> None:
         if isinstance(frame, DrivenFrame):
@@ -334,7 +410,9 @@ class LiveSession:
     def _played(self, frame: MediaFrame) -> None:
         if frame.first and self.turns.passed(frame.turn, "playout"):
             self._emit("turn_first_frame", turn=frame.turn, latency_ms=self.turns.latency_ms(frame.turn, "playout"))
+        self.scene.passed(self.playout.pose)
         for turn in self.playout.take_ended():
+            self.scene.turn_over(turn)
             if self.turns.end(turn, "spoken"):
                 self._emit("turn_ended", turn=turn, outcome=self.turns.outcome(turn))
 
@@ -342,7 +420,7 @@ class LiveSession:
         code, message, remedy = _facts(error)
         _LOG.warning("live session %s: %s failed in turn %d", self.id, stage, turn, exc_info=error)
         self.turns.fail(turn, code)
-        kind: EventKind = "warning" if stage == "paint" else "error"
+        kind: EventKind = "warning" if stage in ("paint", "action") else "error"
         self._emit(kind, code=code, message=message, remedy=remedy, stage=stage, turn=turn)
 
     def _recording_failed(self, error: Exception) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from apps.control_api.live_runtime.actions import ActionSpec
 from lipsync.compositor import Background
 from lipsync.errors import InvalidInputError
 from lipsync.mark import MarkSpec
@@ -58,6 +59,8 @@ class SessionSpec:
         video_bitrate: Bits a second of the picture. 2.5 Mbit/s shows 512x512 without visible blocks; below 0.6 the
             mouth blurs when the head moves.
         ice_servers: STUN and TURN.
+        relay_only: Through TURN alone.
+        actions: What the avatar can do beside talking.
     """
 
     avatar: Path
@@ -71,6 +74,8 @@ class SessionSpec:
     video_codec: VideoCodec = "vp8"
     video_bitrate: int = 2_500_000
     ice_servers: tuple[IceServer, ...] = ()
+    relay_only: bool = False
+    actions: tuple[ActionSpec, ...] = ()
 
     def __post_init__(self) -> None:
         try:

@@ -47,10 +47,28 @@ class SpeakStage(Stage):
         self, tts: TextToSpeech, voice: Voice, token: Callable[[int], asyncio.Event], stall_s: float = 10.0
     ) -> None:
         self.tts, self.voice = tts, voice
+        self.number = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._token, self._stall_s = token, stall_s
         self._turn = 0
         self._splitter = SentenceSplitter(eager_chars=EAGER_CHARS)
         self._rates: _TwoRates | None = None
+
+    def change(self, tts: TextToSpeech, voice: Voice) -> TextToSpeech:
+        """Speak with another voice from the next sentence on; ``number`` counts up.
+
+        Returns:
+            The old back-end, to be closed by its owner after ``settled``.
+        """
+        old = self.tts
+        self.tts, self.voice = tts, voice
+        self.number += 1
+        return old
+
+    async def settled(self) -> None:
+        """Wait until the sentence being spoken is over."""
+        await self._idle.wait()
 
     async def handle(self, frame: Frame) -> AsyncGenerator[Frame, None]:
         """Speak."""
@@ -63,7 +81,7 @@ class SpeakStage(Stage):
                 async for out in self._say(frame.turn, sentence):
                     yield out
         elif isinstance(frame, PcmFrame):
-            for out in self._sound(frame.turn, frame.pcm, frame.rate):
+            for out in self._sound(frame.turn, frame.pcm, frame.rate, self.number):
                 yield out
         elif isinstance(frame, TextEndFrame):
             for sentence in self._splitter.flush():
@@ -80,7 +98,17 @@ class SpeakStage(Stage):
         return SoundEndFrame(turn)
 
     async def _say(self, turn: int, sentence: str) -> AsyncGenerator[Frame, None]:
-        async with aclosing(self.tts.stream(sentence, self.voice, self._token(turn))) as chunks:
+        self._idle.clear()
+        try:
+            async with aclosing(self._spoken(self.tts, turn, sentence)) as spoken:
+                async for out in spoken:
+                    yield out
+        finally:
+            self._idle.set()
+
+    async def _spoken(self, tts: TextToSpeech, turn: int, sentence: str) -> AsyncGenerator[Frame, None]:
+        number = self.number
+        async with aclosing(tts.stream(sentence, self.voice, self._token(turn))) as chunks:
             while True:
                 try:
                     pcm = await asyncio.wait_for(anext(chunks), self._stall_s)
@@ -90,36 +118,36 @@ class SpeakStage(Stage):
                     from speech.errors import SpeechTimeoutError
 
                     raise SpeechTimeoutError(
-                        self.tts.name, f"The voice fell silent for {self._stall_s:g} s.", "Try again or choose another."
+                        tts.name, f"The voice fell silent for {self._stall_s:g} s.", "Try again or choose another."
                     ) from None
-                for out in self._sound(turn, pcm, self.tts.sample_rate):
+                for out in self._sound(turn, pcm, tts.sample_rate, number):
                     yield out
 
-    def _sound(self, turn: int, pcm: NDArray[np.float32], rate: int) -> list[Frame]:
+    def _sound(self, turn: int, pcm: NDArray[np.float32], rate: int, number: int) -> list[Frame]:
         made: list[Frame] = []
-        if self._rates is None or self._rates.source != rate:
+        if self._rates is None or (self._rates.source, self._rates.voice) != (rate, number):
             made += self._finish(turn)
-            self._rates = _TwoRates(rate)
+            self._rates = _TwoRates(rate, number)
         step = max(1, int(rate * PIECE_S))
         for start in range(0, len(pcm), step):
             heard, driving = self._rates.push(pcm[start : start + step])
             if heard.size or driving.size:
-                made.append(SoundFrame(turn, heard, driving))
+                made.append(SoundFrame(turn, heard, driving, number))
         return made
 
     def _finish(self, turn: int) -> list[Frame]:
         if self._rates is None:
             return []
         heard, driving = self._rates.flush()
-        self._rates = None
-        return [SoundFrame(turn, heard, driving)] if heard.size or driving.size else []
+        number, self._rates = self._rates.voice, None
+        return [SoundFrame(turn, heard, driving, number)] if heard.size or driving.size else []
 
 
 class _TwoRates:
     """One sound at the rates people and engines want."""
 
-    def __init__(self, source: int) -> None:
-        self.source = source
+    def __init__(self, source: int, voice: int) -> None:
+        self.source, self.voice = source, voice
         self._heard, self._driving = Resampler(source, LIVE_RATE), Resampler(source, SAMPLE_RATE)
 
     def push(self, pcm: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

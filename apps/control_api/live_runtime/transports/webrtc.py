@@ -100,6 +100,10 @@ class WebRtcClient:
         self._feed.begin(connection, codec)
         return local.sdp, local.type
 
+    def request_key(self) -> None:
+        """Make the next picture whole."""
+        self._feed.request_key()
+
     def take(self, packet: PacketFrame) -> None:
         """Feed 10 ms (the clock calls this)."""
         if self.connected:

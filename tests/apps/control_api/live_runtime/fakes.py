@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -135,3 +135,10 @@ async def until(condition: Any, timeout: float = 5.0, what: str = "") -> None:
     while not condition():
         assert time.monotonic() < end, f"waited {timeout} s in vain {what}"
         await asyncio.sleep(0.005)
+
+
+class Streams:
+    """As much of an engine as the stage that drives needs: its streams."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.open_stream = make

@@ -93,7 +93,7 @@ async def test_a_bad_avatar_or_voice_leaves_nothing(make_world: Any, tmp_path: P
         missing = tmp_path / "x.png"
         missing.write_bytes(b"no picture")
         await world.manager.open(world.spec(background=Background("image", path=missing)))
-    assert world.manager.hosts.loaded == 0 and world.voice.closed == 1
+    assert world.manager.hosts.loaded == 0 and world.voice.open == 0
 
 
 @pytest.mark.parametrize("changes", [{"id": "1"}, {"transport": "smoke"}, {"video_codec": "gif"}, {"video_bitrate": 5}])

@@ -26,7 +26,7 @@ from apps.control_api.live_runtime.stages.speak import SpeakStage
 from apps.control_api.live_runtime.turns import Turns
 from speech.errors import SpeechTimeoutError
 from speech.tts.base import Voice
-from tests.apps.control_api.live_runtime.fakes import ToneVoice, tone, until
+from tests.apps.control_api.live_runtime.fakes import Streams, ToneVoice, tone, until
 from tests.fakes.bar_engine import BarStream
 
 
@@ -83,7 +83,7 @@ async def test_a_silent_voice_is_an_error_after_its_time() -> None:
 
 @pytest.mark.parametrize("samples", [1, 22_050, 30_001])
 async def test_animate_pairs_each_40_ms_with_its_own_drive(samples: int) -> None:
-    stage = AnimateStage(BarStream(delay=2), here)
+    stage = AnimateStage(Streams(lambda: BarStream(delay=2)), here)
     loud = tone(samples / 22_050, 22_050, 0.4)
     speak = SpeakStage(ToneVoice(), Voice("tone"), token)
     sound = await run(speak, PcmFrame(1, loud, 22_050), TextEndFrame(1))
@@ -100,7 +100,7 @@ async def test_animate_pairs_each_40_ms_with_its_own_drive(samples: int) -> None
 
 
 async def test_animate_begins_anew_after_an_interrupt() -> None:
-    stage = AnimateStage(BarStream(delay=2), here)
+    stage = AnimateStage(Streams(lambda: BarStream(delay=2)), here)
     speak = SpeakStage(ToneVoice(), Voice("tone"), token)
     await run(stage, *(await run(speak, PcmFrame(1, tone(0.5, 48_000, 0.4), 48_000)))[:3])
     sound = await run(speak, PcmFrame(2, tone(0.2, 48_000, 0.0), 48_000), TextEndFrame(2))
@@ -109,7 +109,7 @@ async def test_animate_begins_anew_after_an_interrupt() -> None:
 
 
 async def test_an_empty_turn_ends() -> None:
-    speak, animate = SpeakStage(ToneVoice(), Voice("tone"), token), AnimateStage(BarStream(2), here)
+    speak, animate = SpeakStage(ToneVoice(), Voice("tone"), token), AnimateStage(Streams(lambda: BarStream(2)), here)
     out = await run(animate, *(await run(speak, TextEndFrame(1))))
     assert [type(f) for f in out] == [TurnEndFrame]
 
