@@ -16,6 +16,9 @@ EventKind = Literal[
     "turn_first_frame",
     "turn_ended",
     "output_state",
+    "user_speech_started",
+    "transcript",
+    "user_speech_ended",
     "warning",
     "error",
 ]
@@ -32,7 +35,9 @@ class LiveEvent:
     Attributes:
         kind: What. ``data`` holds, for ``session_state``: state, reason; for the turn events: turn, and outcome
             ("spoken", "interrupted", "failed") at the end, latency_ms at the first frame; for ``output_state``:
-            output_id, kind, target, state, error; for ``warning`` and ``error``: code, message, remedy.
+            output_id, kind, target, state, error; for ``warning`` and ``error``: code, message, remedy; for
+            ``user_speech_started``: utterance, interrupts; for ``user_speech_ended``: utterance; for ``transcript``:
+            utterance, text, final, language, confidence.
         session_id: Where.
         at: When, UTC ISO 8601.
     """
@@ -53,10 +58,15 @@ class TurnStats:
 
     ``reply`` first text, ``speak`` first sound, ``animate`` first drive, ``paint`` first picture drawn, ``playout``
     first frame played, ``encode`` first frame handed to a client's connection.
+
+    Where the question was heard, two times before that: ``capture`` from the last sound of the person's until it was
+    sure that nothing follows, ``recognise`` from then until the words were whole and the turn accepted.
     """
 
     turn: int
     outcome: str | None
+    capture: float | None = None
+    recognise: float | None = None
     reply: float | None = None
     speak: float | None = None
     animate: float | None = None

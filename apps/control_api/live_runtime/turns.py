@@ -24,11 +24,12 @@ class Turn:
         self.outcome: Outcome | None = None
         self.error: str | None = None
         self.passed: dict[str, float] = {}
+        self.heard: dict[str, float] = {}
 
     def stats(self) -> TurnStats:
         """The times so far."""
         times = {name: round((at - self.began) * 1000, 1) for name, at in self.passed.items()}
-        return TurnStats(self.number, self.outcome, **times)
+        return TurnStats(self.number, self.outcome, **self.heard, **times)
 
 
 class Turns:
@@ -96,6 +97,12 @@ class Turns:
             return False
         turn.passed[stage] = time.monotonic()
         return True
+
+    def asked_aloud(self, number: int, capture_ms: float, recognise_ms: float) -> None:
+        """Note how long it took to hear a turn's question, before the turn began."""
+        turn = self._kept.get(number)
+        if turn is not None:
+            turn.heard = {"capture": round(capture_ms, 1), "recognise": round(recognise_ms, 1)}
 
     def stats(self) -> tuple[TurnStats, ...]:
         """The last turns, newest last."""
