@@ -3,6 +3,7 @@ import type { QueryClient } from "@tanstack/react-query";
 import { api, must } from "./client";
 import { getConnection } from "./connection";
 import { ApiError } from "./errors";
+import { applyToLists } from "./lists";
 import type { Job, JobLogLine, StudioEvent } from "./types";
 
 export type StreamState = "connecting" | "open" | "lost";
@@ -86,6 +87,8 @@ const KEYS_BY_PREFIX: readonly (readonly [string, string])[] = [
   ["avatar", "avatars"],
   ["voice", "voices"],
   ["model", "models"],
+  ["recording", "recordings"],
+  ["settings", "settings"],
 ];
 
 /** Keeps what the page has read in step with what happens. */
@@ -113,6 +116,7 @@ function applyJob(client: QueryClient, job: Job): void {
     if (known === undefined) return undefined;
     return known.some((row) => row.id === job.id) ? known.map((row) => (row.id === job.id ? job : row)) : [job, ...known];
   });
+  applyToLists(client, job);
   if (before?.state === job.state) return;
   // A job that begins or ends changes the thing it works on.
   for (const key of ["takes", "avatars", "voices", "models"]) void client.invalidateQueries({ queryKey: [key] });

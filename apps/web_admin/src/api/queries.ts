@@ -3,25 +3,35 @@ import { queryOptions } from "@tanstack/react-query";
 import { api, must } from "./client";
 import type { JobLogLine } from "./types";
 
-const LIMIT = 100;
-const LOG_LIMIT = 200;
-const LOG_PAGES = 25;
+/** The most a page of a list may hold. */
+export const PAGE = 200;
+const RECENT = 100;
+const MOST_PAGES = 25;
 
-/** A job's lines from the first on, page by page; later ones come as events. */
-async function allLogs(id: string): Promise<JobLogLine[]> {
-  const lines: JobLogLine[] = [];
+interface Part<Item> {
+  readonly items: Item[];
+  readonly next_cursor?: string | null;
+}
+export interface Paged {
+  readonly limit: number;
+  readonly cursor: string | null;
+}
+
+/** Everything of a list, page by page; for lists of things people made, which stay short enough to be held whole. */
+export async function everything<Item>(fetchPart: (page: Paged) => Promise<Part<Item>>): Promise<Item[]> {
+  const items: Item[] = [];
   let cursor: string | null = null;
-  for (let page = 0; page < LOG_PAGES; page += 1) {
-    const query: { limit: number; cursor: string | null } = { limit: LOG_LIMIT, cursor };
-    const part: { items: JobLogLine[]; next_cursor?: string | null } = await must(
-      api().GET("/api/v1/jobs/{job_id}/logs", { params: { path: { job_id: id }, query } }),
-    );
-    lines.push(...part.items);
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const part: Part<Item> = await fetchPart({ limit: PAGE, cursor });
+    items.push(...part.items);
     cursor = part.next_cursor ?? null;
     if (cursor === null) break;
   }
-  return lines;
+  return items;
 }
+
+const allLogs = (id: string): Promise<JobLogLine[]> =>
+  everything((query) => must(api().GET("/api/v1/jobs/{job_id}/logs", { params: { path: { job_id: id }, query } })));
 
 export const queries = {
   checks: () =>
@@ -32,10 +42,17 @@ export const queries = {
       queryFn: () => must(api().GET("/api/v1/system/capabilities")),
       staleTime: 300_000,
     }),
+  settings: () => queryOptions({ queryKey: ["settings"], queryFn: () => must(api().GET("/api/v1/settings")) }),
+  services: () =>
+    queryOptions({ queryKey: ["services"], queryFn: async () => (await must(api().GET("/api/v1/settings/services"))).items }),
+  storage: () =>
+    queryOptions({ queryKey: ["storage"], queryFn: () => must(api().GET("/api/v1/system/storage")), staleTime: 0 }),
+  load: () =>
+    queryOptions({ queryKey: ["load"], queryFn: () => must(api().GET("/api/v1/system/load")), refetchInterval: 2000, retry: false }),
   takes: () =>
     queryOptions({
       queryKey: ["takes"],
-      queryFn: async () => (await must(api().GET("/api/v1/takes", { params: { query: { limit: LIMIT } } }))).items,
+      queryFn: () => everything((query) => must(api().GET("/api/v1/takes", { params: { query } }))),
     }),
   take: (id: string) =>
     queryOptions({
@@ -45,7 +62,7 @@ export const queries = {
   avatars: () =>
     queryOptions({
       queryKey: ["avatars"],
-      queryFn: async () => (await must(api().GET("/api/v1/avatars", { params: { query: { limit: LIMIT } } }))).items,
+      queryFn: () => everything((query) => must(api().GET("/api/v1/avatars", { params: { query } }))),
     }),
   avatar: (id: string) =>
     queryOptions({
@@ -55,17 +72,17 @@ export const queries = {
   voices: () =>
     queryOptions({
       queryKey: ["voices"],
-      queryFn: async () => (await must(api().GET("/api/v1/voices", { params: { query: { limit: LIMIT } } }))).items,
+      queryFn: () => everything((query) => must(api().GET("/api/v1/voices", { params: { query } }))),
     }),
   models: () =>
     queryOptions({
       queryKey: ["models"],
-      queryFn: async () => (await must(api().GET("/api/v1/models", { params: { query: { limit: LIMIT } } }))).items,
+      queryFn: () => everything((query) => must(api().GET("/api/v1/models", { params: { query } }))),
     }),
   jobs: () =>
     queryOptions({
       queryKey: ["jobs"],
-      queryFn: async () => (await must(api().GET("/api/v1/jobs", { params: { query: { limit: LIMIT } } }))).items,
+      queryFn: async () => (await must(api().GET("/api/v1/jobs", { params: { query: { limit: RECENT } } }))).items,
     }),
   job: (id: string) =>
     queryOptions({
@@ -83,9 +100,25 @@ export const queries = {
       queryKey: ["sessions"],
       queryFn: async () => (await must(api().GET("/api/v1/live/sessions"))).items,
     }),
-  audit: () =>
+  scripts: () =>
     queryOptions({
-      queryKey: ["audit"],
-      queryFn: async () => (await must(api().GET("/api/v1/audit/events", { params: { query: { limit: LIMIT } } }))).items,
+      queryKey: ["scripts"],
+      queryFn: () => everything((query) => must(api().GET("/api/v1/scripts", { params: { query } }))),
+    }),
+  playlists: () =>
+    queryOptions({
+      queryKey: ["playlists"],
+      queryFn: () => everything((query) => must(api().GET("/api/v1/playlists", { params: { query } }))),
+    }),
+  recordings: () =>
+    queryOptions({
+      queryKey: ["recordings"],
+      queryFn: async () => (await must(api().GET("/api/v1/live/recordings", { params: { query: { limit: RECENT } } }))).items,
+    }),
+  messages: (sessionId: string | null) =>
+    queryOptions({
+      queryKey: ["messages", sessionId],
+      queryFn: async () =>
+        (await must(api().GET("/api/v1/messages", { params: { query: { limit: RECENT, session_id: sessionId } } }))).items,
     }),
 };

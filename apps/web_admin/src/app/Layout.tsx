@@ -18,6 +18,7 @@ const LINKS = [
   ["/models", "models"],
   ["/tasks", "tasks"],
   ["/audit", "audit"],
+  ["/settings", "settings"],
 ] as const satisfies readonly (readonly [string, IconName])[];
 
 export function Layout() {

@@ -26,6 +26,7 @@ const makeRouter = () => createHashRouter([
       { path: "takes", lazy: async () => ({ Component: (await import("../features/takes/Takes")).Takes }) },
       { path: "tasks", lazy: async () => ({ Component: (await import("../features/tasks/Tasks")).Tasks }) },
       { path: "audit", lazy: async () => ({ Component: (await import("../features/audit/Audit")).Audit }) },
+      { path: "settings", lazy: async () => ({ Component: (await import("../features/settings/Settings")).Settings }) },
       { path: "*", lazy: async () => ({ Component: (await import("./NotFound")).NotFound }) },
     ],
   },

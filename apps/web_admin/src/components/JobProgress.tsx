@@ -3,6 +3,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { api, must } from "../api/client";
 import { toApiError } from "../api/errors";
+import { applyToLists } from "../api/lists";
 import type { Job } from "../api/types";
 import { useFormat } from "../i18n/format";
 import { useStageName } from "../i18n/stage";
@@ -16,17 +17,18 @@ export function JobTag({ state }: { state: Job["state"] }) {
   return <Tag tone={TONES[state]}>{t(`jobState.${state}`)}</Tag>;
 }
 
-/** Cancels or retries a job, whichever its state allows. */
-export function JobActions({ job }: { job: Job }) {
+/** Cancels or retries a job, whichever its state allows. In a row of a table, where there is no room, `onError` shows what failed. */
+export function JobActions({ job, onError }: { job: Job; onError?: (error: unknown) => void }) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const params = { path: { job_id: job.id } };
   const keep = (changed: Job) => {
     client.setQueryData(["jobs", job.id], changed);
+    applyToLists(client, changed);
     void client.invalidateQueries({ queryKey: ["jobs"], exact: true });
   };
-  const cancel = useMutation({ mutationFn: () => must(api().POST("/api/v1/jobs/{job_id}:cancel", { params })), onSuccess: keep });
-  const retry = useMutation({ mutationFn: () => must(api().POST("/api/v1/jobs/{job_id}:retry", { params })), onSuccess: keep });
+  const cancel = useMutation({ mutationFn: () => must(api().POST("/api/v1/jobs/{job_id}:cancel", { params })), onSuccess: keep, onError });
+  const retry = useMutation({ mutationFn: () => must(api().POST("/api/v1/jobs/{job_id}:retry", { params })), onSuccess: keep, onError });
   const active = job.state === "queued" || job.state === "running";
   const ended = job.state === "failed" || job.state === "cancelled";
   return (
@@ -41,8 +43,8 @@ export function JobActions({ job }: { job: Job }) {
           {t("common.retry")}
         </Button>
       )}
-      {cancel.isError && <ErrorNote error={cancel.error} />}
-      {retry.isError && <ErrorNote error={retry.error} />}
+      {cancel.isError && onError === undefined && <ErrorNote error={cancel.error} />}
+      {retry.isError && onError === undefined && <ErrorNote error={retry.error} />}
     </Group>
   );
 }

@@ -1,3 +1,5 @@
+import { settingsEn } from "./areas/settings";
+
 /** English. The Chinese file has the same keys; the compiler and a test hold them together. */
 export default {
   common: {
@@ -23,7 +25,9 @@ export default {
     models: "Models",
     tasks: "Tasks",
     audit: "Audit",
+    settings: "Settings",
   },
+  settings: settingsEn,
   time: {
     seconds: "{{count}} s",
     minutes: "{{minutes}} min {{seconds}} s",
@@ -308,6 +312,8 @@ export default {
     state: "State",
     progress: "Done",
     created: "Begun",
+    priority: "Priority",
+    allKinds: "All kinds",
     actions: "Actions",
     emptyTitle: "No tasks here",
     emptyText: "Preparing, training and films appear here with their progress and log.",
@@ -321,11 +327,15 @@ export default {
     details: "Details",
     file: "Download",
   },
+  priority: { urgent: "Urgent", normal: "Normal", background: "When idle" },
   jobState: { queued: "Waiting", running: "Running", succeeded: "Done", failed: "Failed", cancelled: "Cancelled" },
   kind: {
     takes_prepare: "Prepare a recording",
     avatars_train: "Train an avatar",
     avatars_import: "Import an avatar",
+    voices_train: "Train a voice",
+    voices_import: "Import a voice",
+    voices_export: "Export a voice",
     avatars_export: "Export an avatar",
     models_register: "Register a model",
     inference_video: "Make a film",
@@ -380,6 +390,7 @@ export default {
     reject: "Reject",
     promote: "Use this version",
     rollback: "Back to the one before",
+    metrics: "Figure",
   },
   modelState: { candidate: "Candidate", in_review: "In review", ready: "Ready", retired: "Retired" },
   audit: {
@@ -390,6 +401,13 @@ export default {
     action: "What",
     object: "On what",
     result: "Answer",
+    find: "Show only what was done on",
+    findHint: "The number of a take, an avatar, a task…",
+    verify: "Check the seals",
+    sealed_one: "The seal of {{count}} line holds.",
+    sealed_other: "The seals of all {{count}} lines hold.",
+    broken: "Line {{row}} was changed, or the one before it was taken out.",
+    note: "A line is written for every change, by whom and from where; what was said or seen is not in it.",
     emptyTitle: "Nothing recorded yet",
     emptyText: "Every change made in the studio is recorded here.",
   },

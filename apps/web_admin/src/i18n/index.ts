@@ -27,6 +27,13 @@ export async function startLanguages(): Promise<void> {
   });
 }
 
+/** Follows the owner's choice: a language, or the system's own. */
+export function applyLanguage(choice: Language | "auto"): void {
+  if (choice === "auto") localStorage.removeItem(KEY);
+  else localStorage.setItem(KEY, choice);
+  void i18next.changeLanguage(preferred());
+}
+
 export function chooseLanguage(language: Language): void {
   localStorage.setItem(KEY, language);
   void i18next.changeLanguage(language);

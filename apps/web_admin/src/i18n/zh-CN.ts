@@ -1,3 +1,4 @@
+import { settingsZh } from "./areas/settings";
 import type en from "./en";
 
 /** 简体中文。 */
@@ -25,7 +26,9 @@ const zh: typeof en = {
     models: "模型",
     tasks: "任务",
     audit: "审计",
+    settings: "设置",
   },
+  settings: settingsZh,
   time: { seconds: "{{count}} 秒", minutes: "{{minutes}} 分 {{seconds}} 秒", hours: "{{hours}} 小时 {{minutes}} 分" },
   severity: { ok: "正常", warning: "提示", error: "问题" },
   start: { failed: "工作室未能启动", reason: "控制服务在就绪之前退出了，最后的输出如下：", again: "重新启动" },
@@ -284,6 +287,8 @@ const zh: typeof en = {
     state: "状态",
     progress: "进度",
     created: "开始时间",
+    priority: "优先级",
+    allKinds: "全部类型",
     actions: "操作",
     emptyTitle: "这里没有任务",
     emptyText: "素材准备、训练和视频制作会显示在这里，并附有进度和日志。",
@@ -297,11 +302,15 @@ const zh: typeof en = {
     details: "详情",
     file: "下载",
   },
+  priority: { urgent: "紧急", normal: "普通", background: "空闲时" },
   jobState: { queued: "等待", running: "进行中", succeeded: "完成", failed: "失败", cancelled: "已取消" },
   kind: {
     takes_prepare: "准备素材",
     avatars_train: "训练数字人",
     avatars_import: "导入数字人",
+    voices_train: "训练声音",
+    voices_import: "导入声音",
+    voices_export: "导出声音",
     avatars_export: "导出数字人",
     models_register: "登记模型",
     inference_video: "制作视频",
@@ -356,6 +365,7 @@ const zh: typeof en = {
     reject: "拒绝",
     promote: "使用此版本",
     rollback: "回到上一版本",
+    metrics: "指标",
   },
   modelState: { candidate: "候选", in_review: "待审核", ready: "可用", retired: "已停用" },
   audit: {
@@ -366,6 +376,13 @@ const zh: typeof en = {
     action: "操作",
     object: "对象",
     result: "结果",
+    find: "只看对此对象的操作",
+    findHint: "素材、数字人、任务等的编号",
+    verify: "核对封印",
+    sealed_one: "{{count}} 行的封印完好。",
+    sealed_other: "全部 {{count}} 行的封印完好。",
+    broken: "第 {{row}} 行被改动，或其前一行被删除。",
+    note: "每次更改都会记下一行：由谁、从哪里；其中不含说过或看到的内容。",
     emptyTitle: "暂无记录",
     emptyText: "工作室中的每次更改都会记录在这里。",
   },

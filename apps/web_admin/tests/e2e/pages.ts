@@ -8,4 +8,11 @@ export const PAGES = [
   ["models", "/models"],
   ["tasks", "/tasks"],
   ["audit", "/audit"],
+  ["settings", "/settings"],
+  ["settings-devices", "/settings?section=devices"],
+  ["settings-services", "/settings?section=services"],
+  ["settings-storage", "/settings?section=storage"],
+  ["settings-judging", "/settings?section=judging"],
+  ["settings-updates", "/settings?section=updates"],
+  ["settings-diagnostics", "/settings?section=diagnostics"],
 ] as const;

@@ -12,7 +12,7 @@ export const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 export const TOKEN = "e2e-token-0123456789";
 const LANGUAGE_KEY = "studio.language";
 
-function python(): string {
+export function python(): string {
   const own = path.join(ROOT, ".venv/bin/python");
   return process.env.STUDIO_PYTHON ?? (existsSync(own) ? own : "python3");
 }

@@ -67,9 +67,20 @@ describe("main", () => {
 });
 
 describe("preload", () => {
-  it("passes on three words and no more", async () => {
+  it("passes on the words of the bridge and no more", async () => {
     const bridge = electron.exposed.get("studio") as Record<string, (...args: unknown[]) => unknown>;
-    expect(Object.keys(bridge).sort()).toEqual(["connection", "onStatus", "restart"]);
+    expect(Object.keys(bridge).sort()).toEqual([
+      "checkUpdate",
+      "connection",
+      "installUpdate",
+      "notify",
+      "onHotkey",
+      "onSetup",
+      "onStatus",
+      "onUpdate",
+      "restart",
+      "tellState",
+    ]);
     await bridge.connection?.();
     expect(electron.invoked).toEqual(["studio:connection"]);
     const off = bridge.onStatus?.(() => undefined) as () => void;

@@ -1,13 +1,13 @@
 import { useTranslation } from "react-i18next";
 import { useFormat } from "../../i18n/format";
 
-const KNOWN = ["lip_gap_corr", "gap_std_ratio", "lag_ms", "sharpness", "psnr", "jitter", "seam", "closure_recall", "silence_motion_ratio"] as const;
+export const METRICS = ["lip_gap_corr", "gap_std_ratio", "lag_ms", "sharpness", "psnr", "jitter", "seam", "closure_recall", "silence_motion_ratio"] as const;
 
 /** The figures of a version, judged on a part of the take that training never saw. */
 export function Metrics({ metrics }: { metrics: Readonly<Record<string, unknown>> }) {
   const { t } = useTranslation();
   const format = useFormat();
-  const measured = KNOWN.flatMap((name) => {
+  const measured = METRICS.flatMap((name) => {
     const value = metrics[name];
     return typeof value === "number" ? [{ name, value }] : [];
   });
