@@ -160,12 +160,27 @@ def write_base(take: PreparedTake, folder: Path, progress: Progress | None = Non
     Returns:
         The names of the files written.
     """
+    stretch = choose_stretch(take.landmarks, take.found, take.train, longest(take.width, take.height))
+    return write_clip(take, stretch, folder, progress)
+
+
+def write_clip(take: PreparedTake, stretch: Stretch, folder: Path, progress: Progress | None = None) -> tuple[str, ...]:
+    """Write a stretch of a take as a clip that ``BaseClip.load`` reads.
+
+    Args:
+        take: The take.
+        stretch: Which part. One that is to loop but whose ends do not meet is walked to and fro.
+        folder: An existing folder.
+        progress: Told how far it is.
+
+    Returns:
+        The names of the files written.
+    """
     from safetensors.numpy import save_file
 
     from lipsync.media.video import VideoWriter, read_frames
 
     progress = progress or SilentProgress()
-    stretch = choose_stretch(take.landmarks, take.found, take.train, longest(take.width, take.height))
     count = stretch.stop - stretch.start
     source = Path(take.folder)
     ends: list[NDArray[np.uint8]] = []

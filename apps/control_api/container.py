@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from apps.control_api.api.present import Present
 from apps.control_api.api.security import PREFIX, Rate, Signer, Tickets, make_token
+from apps.control_api.services.actions import Actions
 from apps.control_api.services.audit import Audit
 from apps.control_api.services.avatars import Avatars
 from apps.control_api.services.dispatch import LocalDispatcher
 from apps.control_api.services.events import EventHub
 from apps.control_api.services.inference import Inference
 from apps.control_api.services.live import Live
+from apps.control_api.services.live_scene import LiveScene
 from apps.control_api.services.metrics import Metrics
 from apps.control_api.services.models import Models
 from apps.control_api.services.recordings import Recordings
@@ -45,7 +47,9 @@ class Container:
     voices: Voices
     models: Models
     inference: Inference
+    actions: Actions
     live: Live
+    scene: LiveScene
     recordings: Recordings
     room: Room
     storage: StorageUse
@@ -65,7 +69,10 @@ def build(settings: Settings) -> Container:
     avatars = Avatars(tools)
     dispatcher = LocalDispatcher(settings, tools.jobs)
     recordings = Recordings(tools)
-    live = Live(tools, avatars, voices, uploads, recordings=recordings, tell=hub.publish_threadsafe)
+    actions = Actions(tools)
+    live = Live(
+        tools, avatars, voices, uploads, recordings=recordings, actions=actions, tell=hub.publish_threadsafe
+    )
 
     def facts() -> dict[str, float]:
         return {
@@ -93,7 +100,9 @@ def build(settings: Settings) -> Container:
         voices=voices,
         models=Models(tools, uploads),
         inference=Inference(tools, avatars, voices, uploads),
+        actions=actions,
         live=live,
+        scene=LiveScene(live, avatars, voices, uploads, actions),
         recordings=recordings,
         room=Room(tools),
         storage=StorageUse(tools, uploads, recordings),

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from apps.control_api import log
 from apps.control_api.services import consents
+from apps.control_api.services.actions import Actions
 from apps.control_api.services.avatars import Avatars
 from apps.control_api.services.recordings import Recordings
 from apps.control_api.services.room import Room
@@ -52,11 +53,12 @@ class Live:
         uploads: Uploads,
         *,
         recordings: Recordings,
+        actions: Actions,
         tell: Callable[[str, dict[str, Any]], None],
     ) -> None:
         """``tell(type, data)`` hands an event to listeners and may be called from any thread."""
         self._tools, self._avatars, self._voices, self._uploads, self._tell = tools, avatars, voices, uploads, tell
-        self._recordings = recordings
+        self._recordings, self._actions = recordings, actions
         self._manager: Any = None
         self._building = asyncio.Lock()
         self._opened: dict[str, Opened] = {}
@@ -73,7 +75,10 @@ class Live:
         avatar, folder = await asyncio.to_thread(self._avatars.usable, wanted["avatar_id"], "live")
         voice = await asyncio.to_thread(self._voices.usable, wanted["voice_id"], "live")
         manager = await self._ready()
-        spec = await asyncio.to_thread(self._spec, folder, voice, wanted)
+        spec = replace(
+            await asyncio.to_thread(self._spec, folder, voice, wanted),
+            actions=await asyncio.to_thread(self._actions.specs, avatar.id),
+        )
         in_force = await asyncio.to_thread(self._tools.owner.in_force)
         manager.limits = replace(manager.limits, max_sessions=in_force.max_sessions)
         session = await manager.open(spec)
@@ -100,6 +105,11 @@ class Live:
         alive = {session.id: session for session in self._manager.list()}
         opened.state = str(alive[session_id].state) if session_id in alive else "closed"
         return opened
+
+    @property
+    def manager(self) -> Any:
+        """The runtime's own manager; there is one once a session was opened."""
+        return self._manager
 
     def session(self, session_id: str) -> Any:
         """The runtime's own session.
@@ -310,12 +320,9 @@ def session_spec(
         id_: The session's id; made if not given.
     """
     from apps.control_api.live_runtime.spec import IceServer, ReplySpec, SessionSpec
-    from lipsync.compositor import Background
     from lipsync.mark import MarkSpec
 
     settings = owner.in_force()
-    behind = wanted["background"]
-    path = uploads.finished(behind["upload_id"]).path if behind.get("upload_id") else None
     reply = wanted.get("reply") or {}
     backend = reply.get("backend", "rules")
     named = {k: reply[k] for k in ("base_url", "model", "knowledge") if reply.get(k)}
@@ -330,11 +337,19 @@ def session_spec(
         voice=voices.spoken(voice),
         voice_settings=voices.backend_settings(voice),
         reply=ReplySpec(backend, {**owner.service("reply", backend), **named}, reply.get("system_prompt", "")),
-        background=Background(behind["kind"], behind["colour"], path),
+        background=background(wanted["background"], uploads),
         mark=MarkSpec(**wanted["mark"]) if wanted.get("mark") else None,
         ice_servers=(IceServer(tuple(settings.ice_servers)),) if settings.ice_servers else (),
         **more,
     )
+
+
+def background(wanted: dict[str, Any], uploads: Uploads) -> Any:
+    """Return the ``Background`` of what a caller asked for: kind, colour, upload_id."""
+    from lipsync.compositor import Background
+
+    path = uploads.finished(wanted["upload_id"]).path if wanted.get("upload_id") else None
+    return Background(wanted["kind"], wanted["colour"], path)
 
 
 def _require_allowed(url: str, hosts: list[str]) -> None:

@@ -19,8 +19,9 @@ from apps.control_api.api.wire.live import SessionCreate
 from apps.control_api.container import Container
 from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
 
-PATHS = ("/offer", "/human", "/humanaudio", "/interrupt_talk", "/is_speaking", "/record")
+PATHS = ("/offer", "/human", "/humanaudio", "/interrupt_talk", "/is_speaking", "/set_audiotype", "/record")
 _MOST = 1000
+_FIRST_ACTION = 2
 _SOUND_LIMIT = 64 << 20
 
 SessionId = int | str
@@ -47,6 +48,14 @@ class CompatSession(BaseModel):
     """Names a session."""
 
     sessionid: SessionId
+
+
+class CompatAction(BaseModel):
+    """Asks for an action: 0 and 1 are plain talking and rest, from 2 on the avatar's actions, oldest first."""
+
+    sessionid: SessionId
+    audiotype: Annotated[int, Field(ge=0, le=1000)]
+    reinit: bool = True
 
 
 class CompatRecord(BaseModel):
@@ -123,6 +132,15 @@ def compatibility_router() -> APIRouter:
     @router.post("/is_speaking")
     async def compat_is_speaking(wanted: CompatSession, studio: Studio) -> dict[str, Any]:
         return _ok(bool(studio.live.stats(numbers.of(wanted.sessionid))["speaking"]))
+
+    @router.post("/set_audiotype")
+    async def compat_set_audiotype(wanted: CompatAction, studio: Studio) -> dict[str, Any]:
+        session_id = numbers.of(wanted.sessionid)
+        if wanted.audiotype < _FIRST_ACTION:
+            studio.live.session(session_id)
+        else:
+            await studio.scene.act_nth(session_id, wanted.audiotype - _FIRST_ACTION)
+        return _ok()
 
     @router.post("/record")
     async def compat_record(wanted: CompatRecord, request: Request, studio: Studio) -> dict[str, Any]:

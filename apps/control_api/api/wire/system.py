@@ -136,7 +136,17 @@ class LiveEvent(Wire):
     seq: int
     at: Timestamp
     session_id: str
-    name: Literal["session_state", "turn_started", "turn_first_frame", "turn_ended", "output_state", "warning", "error"]
+    name: Literal[
+        "session_state",
+        "swapped",
+        "action",
+        "turn_started",
+        "turn_first_frame",
+        "turn_ended",
+        "output_state",
+        "warning",
+        "error",
+    ]
     data: dict[str, Any] = Field(default_factory=dict)
 
 

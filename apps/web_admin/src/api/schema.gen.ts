@@ -148,6 +148,50 @@ export interface paths {
         patch: operations["update_avatar"];
         trace?: never;
     };
+    "/api/v1/avatars/{avatar_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Avatar Actions
+         * @description An avatar's actions.
+         */
+        get: operations["list_avatar_actions"];
+        put?: never;
+        /**
+         * Create Avatar Action
+         * @description Cut an action out of a prepared take of the avatar's person; sessions opened from now on know it.
+         */
+        post: operations["create_avatar_action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/avatars/{avatar_id}/actions/{action_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Avatar Action
+         * @description Delete an action.
+         */
+        delete: operations["delete_avatar_action"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/avatars/{avatar_id}/thumbnail": {
         parameters: {
             query?: never;
@@ -464,6 +508,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/live/sessions/{session_id}:action": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Act In Live Session
+         * @description Play one of the avatar's actions: it begins within about a second, where the poses meet, and leads back.
+         */
+        post: operations["act_in_live_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/live/sessions/{session_id}:audio": {
         parameters: {
             query?: never;
@@ -564,6 +628,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/live/sessions/{session_id}:swap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Swap In Live Session
+         * @description Go on with another avatar, voice or background; connections, outputs and speech are kept.
+         *
+         *     The answer comes when the change is about to show; where it fails, all stays as it was. An avatar of another size
+         *     is scaled to the session's. Speech goes on with the new avatar's mouth; a new voice begins with the next sentence.
+         */
+        post: operations["swap_in_live_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/live/sessions/{session_id}/connection": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Live Connection
+         * @description How clients connect, and why one could not; with `check_turn` the TURN server is asked for an address.
+         */
+        get: operations["get_live_connection"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/live/sessions/{session_id}/offer": {
         parameters: {
             query?: never;
@@ -579,6 +686,50 @@ export interface paths {
          */
         post: operations["offer_live_session"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/live/sessions/{session_id}/outputs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Live Outputs
+         * @description How the session's outputs run.
+         */
+        get: operations["list_live_outputs"];
+        put?: never;
+        /**
+         * Create Live Output
+         * @description Send the session somewhere too: to a platform by RTMP or WHIP, to a virtual camera, to a sound device.
+         */
+        post: operations["create_live_output"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/live/sessions/{session_id}/outputs/{output_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Live Output
+         * @description End an output; the session goes on.
+         */
+        delete: operations["delete_live_output"];
         options?: never;
         head?: never;
         patch?: never;
@@ -722,6 +873,26 @@ export interface paths {
          * @description Approve a version in review: it goes live.
          */
         post: operations["approve_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_id}:evaluate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Evaluate Model
+         * @description Measure a version on held-out material; below the bounds it goes to review and the last good one comes back.
+         */
+        post: operations["evaluate_model"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1028,6 +1199,26 @@ export interface paths {
          * @description What is missing on this machine, and what to do about it.
          */
         get: operations["get_checks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Devices
+         * @description Virtual cameras and sound devices of this machine, and what to install where there are none.
+         */
+        get: operations["list_devices"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1383,6 +1574,107 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Act
+         * @description Which action to play.
+         */
+        Act: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * Acted
+         * @description An action that was asked for; ``turn`` is the utterance its own sound is heard in.
+         */
+        Acted: {
+            /** Name */
+            name: string;
+            /** Session Id */
+            session_id: string;
+            /** Turn */
+            turn: number | null;
+        };
+        /**
+         * Action
+         * @description A clip of an avatar that plays on a command or a keyword and leads back.
+         */
+        Action: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** End S */
+            end_s: number;
+            /** Id */
+            id: string;
+            /** Keywords */
+            keywords: string[];
+            /** Name */
+            name: string;
+            /** Seconds */
+            seconds: number;
+            /** Sound */
+            sound: boolean;
+            /**
+             * Speech
+             * @enum {string}
+             */
+            speech: "drive" | "hold" | "wait";
+            /** Start S */
+            start_s: number;
+            /** Take Id */
+            take_id: string;
+        };
+        /**
+         * ActionCreate
+         * @description Cut an action out of a prepared take of the avatar's person.
+         */
+        ActionCreate: {
+            /**
+             * End S
+             * @description Where it ends.
+             */
+            end_s: number;
+            /**
+             * Keywords
+             * @description Begin it when they are said to or by the avatar.
+             */
+            keywords?: string[];
+            /** Name */
+            name: string;
+            /**
+             * Sound
+             * @description Its own sound is heard, the mouth as it was filmed.
+             * @default false
+             */
+            sound?: boolean;
+            /**
+             * Speech
+             * @description Speech meanwhile moves the mouth, is heard with the mouth as filmed, or waits.
+             * @default drive
+             * @enum {string}
+             */
+            speech?: "drive" | "hold" | "wait";
+            /**
+             * Start S
+             * @description Where it begins in the take.
+             */
+            start_s: number;
+            /**
+             * Take Id
+             * @description The avatar's own take if not given.
+             */
+            take_id?: string | null;
+        };
+        /**
+         * ActionList
+         * @description An avatar's actions, oldest first.
+         */
+        ActionList: {
+            /** Items */
+            items: components["schemas"]["Action"][];
+        };
+        /**
          * Answer
          * @description The studio's WebRTC description.
          */
@@ -1639,6 +1931,44 @@ export interface components {
             upload_id?: string | null;
         };
         /**
+         * CameraCreate
+         * @description Be a webcam of this machine.
+         */
+        CameraCreate: {
+            /** Backend */
+            backend?: ("v4l2loopback" | "obs" | "unitycapture") | null;
+            /**
+             * Device
+             * @description The camera's name; the first there is if not given.
+             */
+            device?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "camera";
+            /**
+             * Sound Device
+             * @description Name or number of a sound device, such as a virtual cable; silent if not given.
+             */
+            sound_device?: string | number | null;
+        };
+        /**
+         * CameraDevice
+         * @description A virtual camera of this machine.
+         */
+        CameraDevice: {
+            /** Backend */
+            backend: string;
+            /**
+             * Device
+             * @description What to send as `device`; null where the driver knows just one.
+             */
+            device: string | null;
+            /** Name */
+            name: string;
+        };
+        /**
          * Capabilities
          * @description What this machine can do.
          */
@@ -1694,6 +2024,63 @@ export interface components {
              * @enum {string}
              */
             state: "ok" | "warning" | "error";
+        };
+        /**
+         * Connection
+         * @description How a WebRTC client's connection stands, or how it ended.
+         */
+        Connection: {
+            /** Dtls */
+            dtls: string;
+            /**
+             * Ended
+             * @description never_connected, connection_failed, client_lost, client_left; null: it stands.
+             */
+            ended: string | null;
+            /** Ice */
+            ice: string;
+            /** Id */
+            id: string;
+            /**
+             * Ours
+             * @description Our candidates by kind: host, srflx, relay, mdns, tcp.
+             */
+            ours: {
+                [key: string]: number;
+            };
+            /**
+             * Pair
+             * @description Kinds of the pair in use: ours, theirs.
+             */
+            pair: [
+                string,
+                string
+            ] | null;
+            /** State */
+            state: string;
+            /** Theirs */
+            theirs: {
+                [key: string]: number;
+            };
+            /** @description The likely cause where it failed. */
+            trouble: components["schemas"]["Trouble"] | null;
+        };
+        /**
+         * Connections
+         * @description What a client needs to connect, and how the connections of a session stand.
+         */
+        Connections: {
+            /**
+             * Clients
+             * @description The last that ended and those there are, oldest first.
+             */
+            clients: components["schemas"]["Connection"][];
+            /** Ice Servers */
+            ice_servers: components["schemas"]["IceServer"][];
+            /** Relay Only */
+            relay_only: boolean;
+            /** @description What is wrong with the TURN server, where that was asked for. */
+            turn_trouble: components["schemas"]["Trouble"] | null;
         };
         /**
          * Consent
@@ -1757,6 +2144,18 @@ export interface components {
              * @default null
              */
             until?: string | null;
+        };
+        /**
+         * Devices
+         * @description Cameras to be and sound devices to be heard on; where there are none, why and what to do.
+         */
+        Devices: {
+            camera_trouble: components["schemas"]["Trouble"] | null;
+            /** Cameras */
+            cameras: components["schemas"]["CameraDevice"][];
+            sound_trouble: components["schemas"]["Trouble"] | null;
+            /** Sounds */
+            sounds: components["schemas"]["SoundDevice"][];
         };
         /**
          * EngineInfo
@@ -1888,6 +2287,18 @@ export interface components {
             status?: "ok";
             /** Version */
             version: string;
+        };
+        /**
+         * IceServer
+         * @description A STUN or TURN server, as `RTCPeerConnection` takes it.
+         */
+        IceServer: {
+            /** Credential */
+            credential: string | null;
+            /** Urls */
+            urls: string[];
+            /** Username */
+            username: string | null;
         };
         /**
          * Job
@@ -2082,7 +2493,7 @@ export interface components {
              * Name
              * @enum {string}
              */
-            name: "session_state" | "turn_started" | "turn_first_frame" | "turn_ended" | "output_state" | "warning" | "error";
+            name: "session_state" | "swapped" | "action" | "turn_started" | "turn_first_frame" | "turn_ended" | "output_state" | "warning" | "error";
             /** Seq */
             seq: number;
             /** Session Id */
@@ -2168,6 +2579,13 @@ export interface components {
             created_at: string;
             /** Engine */
             engine: string;
+            /**
+             * Evaluation
+             * @description The last one: when, on which take, and each figure beside the recording's own and its bounds.
+             */
+            evaluation: {
+                [key: string]: unknown;
+            };
             /** Feature */
             feature: string;
             /** Files */
@@ -2221,6 +2639,20 @@ export interface components {
             version: string;
         };
         /**
+         * ModelEvaluate
+         * @description Measure a version on the held-out part of a take: its own, unless another of the same person is named.
+         */
+        ModelEvaluate: {
+            /**
+             * Priority
+             * @default normal
+             * @enum {string}
+             */
+            priority?: "urgent" | "normal" | "background";
+            /** Take Id */
+            take_id?: string | null;
+        };
+        /**
          * ModelPage
          * @description Model versions, newest first.
          */
@@ -2266,6 +2698,67 @@ export interface components {
              * @constant
              */
             type?: "offer";
+        };
+        /**
+         * Output
+         * @description An output and how it runs.
+         */
+        Output: {
+            /**
+             * Attempts
+             * @description Times it began to connect.
+             */
+            attempts: number;
+            /**
+             * Bitrate
+             * @description Bits a second lately.
+             */
+            bitrate: number;
+            /** Bytes */
+            bytes: number;
+            /**
+             * Delay Ms
+             * @description What buffer and device add, where that is known.
+             */
+            delay_ms: number | null;
+            /** Dropped */
+            dropped: number;
+            /**
+             * Frames
+             * @description Pictures handed over; 10 ms packets for sound alone.
+             */
+            frames: number;
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "rtmp" | "whip" | "camera" | "sound";
+            last_error: components["schemas"]["Trouble"] | null;
+            /**
+             * Live S
+             * @description Seconds since it last became live.
+             */
+            live_s: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "starting" | "live" | "retrying" | "failed" | "ended";
+            /**
+             * Target
+             * @description Where it goes, without secrets.
+             */
+            target: string;
+        };
+        /**
+         * OutputList
+         * @description The outputs of a session, oldest first.
+         */
+        OutputList: {
+            /** Items */
+            items: components["schemas"]["Output"][];
         };
         /**
          * Playlist
@@ -2490,6 +2983,50 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * RtmpCreate
+         * @description Push H.264 and AAC to a platform.
+         */
+        RtmpCreate: {
+            /**
+             * Confirm Host
+             * @description The address's host once more, as its user confirmed it; not needed for loopback and `push_hosts`.
+             */
+            confirm_host?: string | null;
+            /**
+             * Key
+             * @description The stream key; never shown again. May be the address's last part.
+             */
+            key?: string | null;
+            /**
+             * Key Frame S
+             * @description Seconds between whole pictures.
+             * @default 2
+             */
+            key_frame_s?: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "rtmp";
+            /**
+             * Sound Bitrate
+             * @description Bits a second of the sound.
+             * @default 128000
+             */
+            sound_bitrate?: number;
+            /**
+             * Url
+             * @description The server: `rtmp://…` or `rtmps://…`.
+             */
+            url: string;
+            /**
+             * Video Bitrate
+             * @description Bits a second of the picture.
+             * @default 2500000
+             */
+            video_bitrate?: number;
+        };
+        /**
          * Say
          * @description Words to speak as they are, or to answer.
          */
@@ -2669,16 +3206,23 @@ export interface components {
             reply?: components["schemas"]["Reply"];
             /**
              * Transport
+             * @description `webrtc`, or outputs to begin with, for which no browser is needed.
              * @default webrtc
-             * @constant
              */
-            transport?: "webrtc";
+            transport?: "webrtc" | (components["schemas"]["RtmpCreate"] | components["schemas"]["WhipCreate"] | components["schemas"]["CameraCreate"] | components["schemas"]["SoundCreate"])[];
             /**
              * Video Bitrate
              * @description Bits a second.
              * @default 2500000
              */
             video_bitrate?: number;
+            /**
+             * Video Codec
+             * @description Asked for first; VP8 costs a CPU a fifth of what H.264 does.
+             * @default vp8
+             * @enum {string}
+             */
+            video_codec?: "vp8" | "h264";
             /**
              * Voice Id
              * @description The studio's own voice if not given.
@@ -2824,6 +3368,50 @@ export interface components {
             update_channel: "stable" | "beta" | "off";
         };
         /**
+         * SoundCreate
+         * @description Be heard on a sound device of this machine.
+         */
+        SoundCreate: {
+            /**
+             * Device
+             * @description Name or number; the system's default if not given.
+             */
+            device?: string | number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "sound";
+        };
+        /**
+         * SoundDevice
+         * @description A sound device of this machine.
+         */
+        SoundDevice: {
+            /** Default Input */
+            default_input: boolean;
+            /** Default Output */
+            default_output: boolean;
+            /** Host Api */
+            host_api: string;
+            /** Index */
+            index: number;
+            /**
+             * Inputs
+             * @description Channels it hears.
+             */
+            inputs: number;
+            /** Name */
+            name: string;
+            /**
+             * Outputs
+             * @description Channels it can be heard on.
+             */
+            outputs: number;
+            /** Rate */
+            rate: number;
+        };
+        /**
          * Storage
          * @description The data folder's disk and what the studio has on it; sizes in bytes.
          */
@@ -2874,6 +3462,17 @@ export interface components {
              * @enum {string}
              */
             kind: "takes" | "avatars" | "voices" | "weights" | "results" | "recordings" | "uploads" | "logs" | "database";
+        };
+        /**
+         * Swap
+         * @description What is to change; what is left out stays as it is.
+         */
+        Swap: {
+            /** Avatar Id */
+            avatar_id?: string | null;
+            background?: components["schemas"]["Background"] | null;
+            /** Voice Id */
+            voice_id?: string | null;
         };
         /**
          * SystemEvent
@@ -3027,6 +3626,22 @@ export interface components {
             expires_in_s: number;
             /** Ticket */
             ticket: string;
+        };
+        /**
+         * Trouble
+         * @description What is wrong and what to do about it.
+         */
+        Trouble: {
+            /** Code */
+            code: string;
+            message: components["schemas"]["TwoLanguages"];
+            remedy: components["schemas"]["TwoLanguages"];
+            /**
+             * Said
+             * @description What the other side or the system said.
+             * @default
+             */
+            said?: string;
         };
         /**
          * Turn
@@ -3264,6 +3879,44 @@ export interface components {
             /** Speed */
             speed?: number | null;
         };
+        /**
+         * WhipCreate
+         * @description Push over WebRTC (RFC 9725).
+         */
+        WhipCreate: {
+            /**
+             * Confirm Host
+             * @description The address's host once more, as its user confirmed it; not needed for loopback and `push_hosts`.
+             */
+            confirm_host?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "whip";
+            /**
+             * Token
+             * @description Its bearer token; never shown again.
+             */
+            token?: string | null;
+            /**
+             * Url
+             * @description The WHIP endpoint: `https://…` or `http://…`.
+             */
+            url: string;
+            /**
+             * Video Bitrate
+             * @description Bits a second of the picture.
+             * @default 2500000
+             */
+            video_bitrate?: number;
+            /**
+             * Video Codec
+             * @default h264
+             * @enum {string}
+             */
+            video_codec?: "vp8" | "h264";
+        };
     };
     responses: never;
     parameters: never;
@@ -3283,6 +3936,14 @@ export interface operations {
                 /** @description Items at most. */
                 limit?: number;
                 object_id?: string | null;
+                object_kind?: string | null;
+                /** @description Only refused and failed calls, or only others. */
+                refused?: boolean | null;
+                /** @description From this time on. */
+                since?: string | null;
+                source?: string | null;
+                /** @description Before this time. */
+                until?: string | null;
             };
             header?: never;
             path?: never;
@@ -4277,6 +4938,372 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Avatar"];
                 };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_avatar_actions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                avatar_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionList"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_avatar_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                avatar_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActionCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_avatar_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                action_id: string;
+                avatar_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be understood. */
             400: {
@@ -6688,6 +7715,131 @@ export interface operations {
             };
         };
     };
+    act_in_live_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Act"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Acted"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     play_in_live_session: {
         parameters: {
             query?: {
@@ -7313,6 +8465,254 @@ export interface operations {
             };
         };
     };
+    swap_in_live_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Swap"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_live_connection: {
+        parameters: {
+            query?: {
+                check_turn?: boolean;
+            };
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connections"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     offer_live_session: {
         parameters: {
             query?: never;
@@ -7336,6 +8736,372 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Answer"];
                 };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_live_outputs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutputList"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_live_output: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RtmpCreate"] | components["schemas"]["WhipCreate"] | components["schemas"]["CameraCreate"] | components["schemas"]["SoundCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Output"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_live_output: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                output_id: string;
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be understood. */
             400: {
@@ -8315,6 +10081,131 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    evaluate_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ModelEvaluate"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description The request cannot be understood. */
@@ -10979,6 +12870,125 @@ export interface operations {
             };
         };
     };
+    list_devices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Devices"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_diagnostics: {
         parameters: {
             query?: never;
@@ -12089,7 +14099,7 @@ export interface operations {
                 layer?: "original" | "keyed" | "alpha" | "face" | "hair" | "shoulders";
                 /** @description Seconds from the start. */
                 t?: number;
-                /** @description Scaled down to this width. */
+                /** @description Scaled down to this width; 720 without it. */
                 width?: number | null;
             };
             header?: never;
