@@ -58,6 +58,13 @@ class Settings(BaseSettings):
     max_sessions: int = Field(2, ge=1, description="Live sessions at the same time.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where training and inference run.")
     ice_servers: list[str] = Field(default_factory=list, description="STUN and TURN URLs for WebRTC over networks.")
+    turn_username: str | None = Field(None, description="User name at the TURN servers of `ice_servers`.")
+    turn_credential: SecretStr | None = Field(None, description="Password at the TURN servers of `ice_servers`.")
+    ice_relay_only: bool = Field(False, description="Connect through TURN alone: no address of this machine is told.")
+    push_hosts: list[str] = Field(
+        default_factory=list,
+        description="Hosts (patterns such as *.example.com) that may be pushed to by RTMP and WHIP unasked.",
+    )
     replies: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Settings of reply back-ends by name, such as base_url, model, api_key."
     )
@@ -68,12 +75,28 @@ class Settings(BaseSettings):
         default_factory=list, description="Hosts beside loopback that a caller may name as `base_url` of replies."
     )
     minimum_metrics: dict[str, float] = Field(
-        default_factory=lambda: {"lip_gap_corr": 0.4, "gap_std_ratio": 0.4, "sharpness": 0.6, "lag_ms": -80.0},
+        default_factory=lambda: {
+            "lip_gap_corr": 0.4,
+            "gap_std_ratio": 0.4,
+            "sharpness": 0.6,
+            "lag_ms": -80.0,
+            "sync": 0.3,
+            "psnr_gain": -1.0,
+            "person": 0.4,
+            "faces_found": 0.9,
+        },
         description="A trained version below any of these goes to review instead of live.",
     )
     maximum_metrics: dict[str, float] = Field(
         default_factory=lambda: {"sharpness": 1.5, "lag_ms": 80.0},
         description="The same for one above any of these. A figure that was not measured counts for neither.",
+    )
+    minimum_voice_metrics: dict[str, float] = Field(
+        default_factory=lambda: {"similarity": 0.7, "similarity_zh": 0.6, "dnsmos": 2.0},
+        description="A version of a voice below any of these goes to review when it is evaluated.",
+    )
+    maximum_voice_metrics: dict[str, float] = Field(
+        default_factory=lambda: {"wer": 0.6}, description="The same for one above any of these."
     )
 
     job_kinds: dict[str, str] = Field(

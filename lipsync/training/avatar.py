@@ -60,11 +60,17 @@ def train_avatar(
 
 
 def judge_bundle(
-    bundle: Path, take: PreparedTake, *, save: Path | None = None, progress: Progress | None = None
+    bundle: Path,
+    take: PreparedTake,
+    *,
+    save: Path | None = None,
+    progress: Progress | None = None,
+    beside: bool = False,
+    lpips: Path | None = None,
 ) -> Judgement:
     """Load a bundle and measure it on the held-out part of its take; see ``lipsync.evaluation.judge``."""
     engine = engine_for(bundle, "cpu")
     try:
-        return judge(engine, take, save=save, progress=progress)
+        return judge(engine, take, save=save, progress=progress, beside=beside, lpips=lpips)
     finally:
         engine.close()

@@ -1,4 +1,4 @@
-"""A tracker of the faces that ``drawn_take`` draws: it looks for the painted lips, as a real one looks for real ones."""
+"""A tracker of the faces that ``drawn_take`` draws: it looks for painted lips, as a real one looks for real ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lipsync.evaluation import LIPS
 
-_LIP, _SKIN_RED = 152, 150
+_LIP = 152
 _OPEN, _SHUT = 30.0, 110.0
 
 
@@ -31,9 +31,10 @@ class DrawnTracker:
         planes = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)
         luma = planes[:height].astype(float)
         red = cv2.resize(planes[height * 5 // 4 :].reshape(height // 2, width // 2), (width, height))
-        ys, xs = np.nonzero(red > _LIP)
-        if len(ys) < 12:
+        _, parts, facts, _ = cv2.connectedComponentsWithStats((cv2.medianBlur(red, 5) > _LIP).astype(np.uint8))
+        if len(facts) < 2 or facts[1:, cv2.CC_STAT_AREA].max() < 12:
             return None
+        ys, xs = np.nonzero(parts == 1 + int(facts[1:, cv2.CC_STAT_AREA].argmax()))
         left, right = np.percentile(xs, (2, 98))
         top, bottom = np.percentile(ys, (2, 98))
         cx = (left + right) / 2

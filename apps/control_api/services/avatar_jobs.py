@@ -151,7 +151,7 @@ class ImportAvatar:
             consent_id=wanted.get("consent_id"),
         )
         update_manifest(making, name=version.name, version=number, consent_id=version.consent_id, takes=())
-        reasons = ["Brought in from outside; look at it before it goes live."] if wanted.get("review") else []
+        reasons = [registration.BROUGHT_IN] if wanted.get("review") else []
         height, width = _size(manifest.input_shape)
         result = {"avatar_id": avatar_id, "model_id": version.model_id, "version": number}
 

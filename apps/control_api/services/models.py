@@ -6,14 +6,15 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from apps.control_api.services import consents
 from apps.control_api.services.events import emit
 from apps.control_api.services.paging import Slice, newest_first
 from apps.control_api.services.tools import Tools
 from apps.control_api.services.uploads import Uploads
 from apps.control_api.storage.clock import now
-from apps.control_api.storage.tables import AvatarRow, JobRow, ModelRow, VoiceRow
+from apps.control_api.storage.tables import AvatarRow, JobRow, ModelRow, TakeRow, VoiceRow
 from apps.control_api.storage.tables.base import new_id
-from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
+from lipsync.errors import ConflictError, NotFoundError
 
 
 class Models:
@@ -26,7 +27,7 @@ class Models:
         """Return a version and whether it is the live one of its avatar or voice."""
         with self._tools.database.read() as session:
             row = _find(session, model_id)
-            return row, _owner(session, row).model_id == row.id
+            return row, owner_of(session, row).model_id == row.id
 
     def list(
         self, limit: int, cursor: str | None, *, kind: str | None, owner_id: str | None, state: str | None
@@ -61,6 +62,20 @@ class Models:
                 request["consent_id"] = avatar.consent_id
             return self._tools.jobs.submit("avatars:import", request, subject_id=avatar_id, session=session)
 
+    def evaluate(self, model_id: str, take_id: str | None, priority: str) -> JobRow:
+        """Queue the measuring of a version on the held-out part of a prepared take (its own unless one is named)."""
+        from apps.control_api.services.evaluation_jobs import take_for
+
+        with self._tools.database.write() as session:
+            row = _find(session, model_id)
+            take = session.get(TakeRow, take_for(session, row, take_id))
+            for consent_id in (row.consent_id, take.consent_id if take else None):
+                consents.require(session, consent_id, "train")
+            request = {"model_id": row.id, "take_id": take.id if take else None}
+            return self._tools.jobs.submit(
+                "models:evaluate", request, subject_id=row.owner_id, priority=priority, session=session
+            )
+
     def promote(self, model_id: str) -> ModelRow:
         """Make a ready version the live one of its avatar or voice."""
         with self._tools.database.write() as session:
@@ -74,12 +89,12 @@ class Models:
         """Take a live version back: the newest other ready version of its avatar or voice becomes live."""
         with self._tools.database.write() as session:
             row = _find(session, model_id)
-            if _owner(session, row).model_id != row.id:
+            if owner_of(session, row).model_id != row.id:
                 raise ConflictError("This version is not live.", "Name the live version.")
             earlier = session.exec(
                 select(ModelRow)
                 .where(ModelRow.owner_id == row.owner_id, ModelRow.id != row.id)
-                .where(col(ModelRow.state).in_(["ready", "retired"]), col(ModelRow.created_at) < row.created_at)
+                .where(ModelRow.state == "ready", col(ModelRow.created_at) < row.created_at)
                 .order_by(col(ModelRow.created_at).desc())
                 .limit(1)
             ).first()
@@ -107,7 +122,7 @@ class Models:
         """Delete a version that is not live."""
         with self._tools.database.write() as session:
             row = _find(session, model_id)
-            if _owner(session, row).model_id == row.id:
+            if owner_of(session, row).model_id == row.id:
                 raise ConflictError(
                     "This version is live.",
                     "Promote another version first, or delete the whole avatar or voice.",
@@ -128,7 +143,7 @@ class Models:
 
 def make_live(session: Session, row: ModelRow) -> None:
     """Make a version the live one: its avatar or voice takes its path, version, metrics and becomes ready."""
-    owner = _owner(session, row)
+    owner = owner_of(session, row)
     row.state, row.retired_at = "ready", None
     owner.model_id, owner.model_path, owner.model_version = row.id, row.path, row.version
     owner.metrics, owner.state, owner.updated_at = row.metrics, "ready", now()
@@ -136,6 +151,13 @@ def make_live(session: Session, row: ModelRow) -> None:
         owner.engine = row.engine
     session.add_all([owner, row])
     emit(session, "system", {"name": "model_changed", "data": {"model_id": row.id, "state": row.state}})
+
+
+def take_off_air(session: Session, owner: AvatarRow | VoiceRow, row: ModelRow) -> None:
+    """Leave an avatar or voice without a live version: ``row`` was it, and no other is good enough."""
+    owner.model_id = owner.model_path = owner.model_version = None
+    owner.state, owner.metrics, owner.updated_at = "in_review", row.metrics, now()
+    session.add(owner)
 
 
 def next_version(session: Session, owner_id: str) -> str:
@@ -151,9 +173,10 @@ def _find(session: Session, model_id: str) -> ModelRow:
     return row
 
 
-def _owner(session: Session, row: ModelRow) -> AvatarRow | VoiceRow:
+def owner_of(session: Session, row: ModelRow) -> AvatarRow | VoiceRow:
+    """Return the avatar or voice that a version is one of."""
     owner: AvatarRow | VoiceRow | None
     owner = session.get(AvatarRow, row.owner_id) if row.kind == "avatar" else session.get(VoiceRow, row.owner_id)
     if owner is None:
-        raise InvalidInputError(f"The {row.kind} of this version is gone.", "Delete the version.")
+        raise ConflictError(f"The {row.kind} of this version is gone.", "Delete the version.")
     return owner

@@ -10,11 +10,14 @@ from uuid import NAMESPACE_URL, uuid5
 
 from sqlmodel import Session
 
+from apps.control_api.services.audit import Audit
 from apps.control_api.services.events import emit
 from apps.control_api.services.models import make_live
 from apps.control_api.services.tools import Tools
 from apps.control_api.storage.clock import now
 from apps.control_api.storage.tables import AvatarRow, JobRow, ModelRow, VoiceRow
+
+BROUGHT_IN = "Brought in from outside; look at it before it goes live."
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def enter(session: Session, tools: Tools, version: Version, reasons: list[str], 
     if reasons:
         if avatar.model_id is None:
             avatar.state, avatar.engine, avatar.metrics = "in_review", row.engine, row.metrics
-        emit(session, "system", {"name": "model_in_review", "data": {"model_id": row.id, "reasons": reasons}})
+        _to_review(session, row, reasons)
     else:
         make_live(session, row)
     avatar.updated_at = now()
@@ -115,8 +118,16 @@ def enter(session: Session, tools: Tools, version: Version, reasons: list[str], 
     return row.state
 
 
-def enter_voice(session: Session, tools: Tools, version: Version, backend: str, params: dict[str, Any]) -> None:
-    """Enter a trained or imported version of a voice and make it live.
+def _to_review(session: Session, row: ModelRow, reasons: list[str]) -> None:
+    """Tell an admin that a version waits for a word."""
+    emit(session, "system", {"name": "model_in_review", "data": {"model_id": row.id, "reasons": reasons}})
+    Audit.add(session, "studio", "model_held", 202, object_kind="models", object_id=row.id, detail={"reasons": reasons})
+
+
+def enter_voice(
+    session: Session, tools: Tools, version: Version, backend: str, params: dict[str, Any], *, review: bool = False
+) -> None:
+    """Enter a trained or imported version of a voice: live, unless its figures fall short of the settings.
 
     Args:
         session: The transaction that ends the job.
@@ -124,6 +135,7 @@ def enter_voice(session: Session, tools: Tools, version: Version, backend: str, 
         version: Its bundle lies in ``making`` and is put in place here.
         backend: The back-end that speaks it.
         params: Settings a new voice begins with.
+        review: A person has to look at it first.
     """
     put_in_place(version)
     voice = session.get(VoiceRow, version.owner_id) or VoiceRow(
@@ -137,9 +149,19 @@ def enter_voice(session: Session, tools: Tools, version: Version, backend: str, 
         consent_id=version.consent_id,
     )
     row = row_of(tools, version, "candidate", [])
+    bounds = tools.owner.in_force()
+    reasons = shortcomings(row.metrics, bounds.minimum_voice_metrics, bounds.maximum_voice_metrics)
+    if review:
+        reasons.append(BROUGHT_IN)
     session.add_all([voice, row])
     session.flush()
-    make_live(session, row)
+    if reasons:
+        row.state, row.reasons = "in_review", reasons
+        if voice.model_id is None:
+            voice.state, voice.metrics = "in_review", row.metrics
+        _to_review(session, row, reasons)
+    else:
+        make_live(session, row)
     emit(session, "system", {"name": "voice_changed", "data": {"voice_id": voice.id}})
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 
 from apps.control_api.api.deps import Cursor, Limit, Studio
-from apps.control_api.api.wire.avatars import Model, ModelPage, ModelRegister, ModelReview, ModelState
+from apps.control_api.api.wire.avatars import Model, ModelEvaluate, ModelPage, ModelRegister, ModelReview, ModelState
 from apps.control_api.api.wire.jobs import Job
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -44,6 +44,13 @@ def register_model(wanted: ModelRegister, studio: Studio) -> Job:
 def delete_model(model_id: str, studio: Studio) -> None:
     """Delete a version that is not live."""
     studio.models.delete(model_id)
+
+
+@router.post("/{model_id}:evaluate", status_code=202)
+def evaluate_model(model_id: str, studio: Studio, wanted: ModelEvaluate | None = None) -> Job:
+    """Measure a version on held-out material; below the bounds it goes to review and the last good one comes back."""
+    asked = wanted or ModelEvaluate()
+    return studio.present.job(studio.models.evaluate(model_id, asked.take_id, asked.priority))
 
 
 @router.post("/{model_id}:promote")

@@ -6,6 +6,7 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
 
 from apps.control_api.api.deps import Cursor, Limit, Studio
 from apps.control_api.api.wire.system import (
@@ -65,9 +66,27 @@ def list_audit_events(
     actor: Annotated[str | None, Query(max_length=64)] = None,
     action: Annotated[str | None, Query(max_length=200)] = None,
     object_id: Annotated[str | None, Query(max_length=64)] = None,
+    object_kind: Annotated[str | None, Query(max_length=40)] = None,
+    source: Annotated[str | None, Query(max_length=64)] = None,
+    since: Annotated[AwareDatetime | None, Query(description="From this time on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Before this time.")] = None,
+    refused: Annotated[
+        bool | None, Query(description="Only refused and failed calls, or only others.")
+    ] = None,
 ) -> AuditPage:
     """Who did what, newest first."""
-    part = studio.audit.list(limit, cursor, actor=actor, action=action, object_id=object_id)
+    part = studio.audit.list(
+        limit,
+        cursor,
+        actor=actor,
+        action=action,
+        object_id=object_id,
+        object_kind=object_kind,
+        source=source,
+        since=since,
+        until=until,
+        refused=refused,
+    )
     return AuditPage(
         items=[AuditEvent.model_validate(row.model_dump()) for row in part.items], next_cursor=part.next_cursor
     )

@@ -176,6 +176,9 @@ class Model(Wire):
     take_ids: list[str]
     consent_id: str | None
     reasons: list[str] = Field(description="Why it waits for review.")
+    evaluation: dict[str, Any] = Field(
+        description="The last one: when, on which take, and each figure beside the recording's own and its bounds."
+    )
     note: str
     created_at: Timestamp
     reviewed_at: Timestamp | None
@@ -191,6 +194,13 @@ class ModelRegister(Command):
     upload_id: Identifier
     name: Name | None = None
     avatar_id: Identifier | None = None
+
+
+class ModelEvaluate(Command):
+    """Measure a version on the held-out part of a take: its own, unless another of the same person is named."""
+
+    take_id: Identifier | None = None
+    priority: Priority = "normal"
 
 
 class ModelReview(Command):
