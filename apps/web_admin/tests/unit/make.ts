@@ -76,6 +76,7 @@ export function makeModel(more: Partial<Model>): Model {
     take_ids: [],
     consent_id: null,
     reasons: [],
+    evaluation: {},
     note: "",
     created_at: "2026-01-01T00:00:00Z",
     reviewed_at: null,
