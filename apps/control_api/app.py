@@ -23,6 +23,7 @@ from apps.control_api.api.routes import (
     machine,
     models,
     room,
+    scene,
     system,
     takes,
     uploads,
@@ -83,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses=_ERRORS,
     )
     app.state.container = studio
-    for module in (system, machine, settings_routes, takes, avatars, voices, models, jobs, live, room):
+    for module in (system, machine, settings_routes, takes, avatars, voices, models, jobs, live, scene, room):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(events.router, prefix=PREFIX)
     app.include_router(uploads.uploads_router(studio), include_in_schema=False)
