@@ -22,6 +22,7 @@ from apps.control_api.api.routes import (
     live,
     machine,
     models,
+    outputs,
     room,
     scene,
     system,
@@ -84,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses=_ERRORS,
     )
     app.state.container = studio
-    for module in (system, machine, settings_routes, takes, avatars, voices, models, jobs, live, scene, room):
+    for module in (system, machine, settings_routes, takes, avatars, voices, models, jobs, live, scene, outputs, room):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(events.router, prefix=PREFIX)
     app.include_router(uploads.uploads_router(studio), include_in_schema=False)

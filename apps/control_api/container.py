@@ -16,6 +16,7 @@ from apps.control_api.services.live import Live
 from apps.control_api.services.live_scene import LiveScene
 from apps.control_api.services.metrics import Metrics
 from apps.control_api.services.models import Models
+from apps.control_api.services.outputs import LiveOutputs
 from apps.control_api.services.recordings import Recordings
 from apps.control_api.services.room import Room
 from apps.control_api.services.storage_use import StorageUse
@@ -50,6 +51,7 @@ class Container:
     actions: Actions
     live: Live
     scene: LiveScene
+    outputs: LiveOutputs
     recordings: Recordings
     room: Room
     storage: StorageUse
@@ -70,9 +72,7 @@ def build(settings: Settings) -> Container:
     dispatcher = LocalDispatcher(settings, tools.jobs)
     recordings = Recordings(tools)
     actions = Actions(tools)
-    live = Live(
-        tools, avatars, voices, uploads, recordings=recordings, actions=actions, tell=hub.publish_threadsafe
-    )
+    live = Live(tools, avatars, voices, uploads, recordings=recordings, actions=actions, tell=hub.publish_threadsafe)
 
     def facts() -> dict[str, float]:
         return {
@@ -103,6 +103,7 @@ def build(settings: Settings) -> Container:
         actions=actions,
         live=live,
         scene=LiveScene(live, avatars, voices, uploads, actions),
+        outputs=LiveOutputs(tools, live),
         recordings=recordings,
         room=Room(tools),
         storage=StorageUse(tools, uploads, recordings),

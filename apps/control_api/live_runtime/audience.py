@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from aiortc import MediaStreamTrack
+
 from apps.control_api.live_runtime.clock import Clock, Sink
 from apps.control_api.live_runtime.outputs import Outputs, OutputStats, Source
 from apps.control_api.live_runtime.recorder import Recorder
 from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
+from apps.control_api.live_runtime.transports import ice
 from apps.control_api.live_runtime.transports.webrtc import WebRtcClient
+from apps.control_api.live_runtime.troubles import Trouble
 from lipsync.errors import ConflictError, TooManyError
 
 _LOG = logging.getLogger(__name__)
+_GONE = 8
+"""Connections that ended and are still told of."""
 
 
 class Audience:
@@ -31,9 +38,10 @@ class Audience:
         pool: Threads for encoding.
         on_sent: Told the turn when one of its pictures was handed to a client's connection.
         on_watched: Told whether anybody is reached, by a client or another output, and why, when that changes.
-        on_lost: Told the reason when a client goes without saying goodbye.
+        on_lost: Told the reason, and the likely cause, when a client goes without saying goodbye.
         on_recording_failed: Told when the recording cannot go on.
         on_output: Told of every change of another output's state.
+        on_microphone: Given the sound of each client that sends any; None where nobody listens.
     """
 
     def __init__(
@@ -47,17 +55,20 @@ class Audience:
         pool: ThreadPoolExecutor,
         on_sent: Callable[[int], Any],
         on_watched: Callable[[bool, str], None],
-        on_lost: Callable[[str], None],
+        on_lost: Callable[[str, Trouble | None], None],
         on_recording_failed: Callable[[Exception], None],
         on_output: Callable[[OutputStats], None],
+        on_microphone: Callable[[MediaStreamTrack], None] | None = None,
     ) -> None:
         self.width, self.height = width, height
         self.clients: list[WebRtcClient] = []
         self._spec, self._clock, self._limits, self._pool = spec, clock, limits, pool
         self._on_sent, self._on_watched, self._on_lost = on_sent, on_watched, on_lost
         self._on_recording_failed, self._on_output = on_recording_failed, on_output
+        self._on_microphone = on_microphone
         self.outputs = Outputs(Source(spec.id, width, height, pool), self.attach, self.detach, self._output_changed)
         self._recorder: Recorder | None = None
+        self._gone: deque[tuple[str, str | None, ice.ConnectionFacts]] = deque(maxlen=_GONE)
         self._partings: set[asyncio.Task[None]] = set()
         self._alone_since = time.monotonic()
         self._watched_once = False
@@ -81,10 +92,12 @@ class Audience:
             bitrate=self._spec.video_bitrate,
             codec=self._spec.video_codec,
             ice_servers=self._spec.ice_servers,
+            relay_only=self._spec.relay_only,
             pool=self._pool,
             on_sent=self._on_sent,
             on_connected=self._client_connected,
             on_ended=self._client_ended,
+            on_microphone=self._on_microphone,
         )
         self.clients.append(client)
         try:
@@ -97,6 +110,10 @@ class Audience:
             await client.close()
             raise ConflictError("The session has ended.", "Open a new one.")
         return {"sdp": answer, "type": answer_kind}
+
+    def connections(self) -> list[tuple[str, str | None, ice.ConnectionFacts]]:
+        """The clients there are and the last that went: id, how it ended (None: it has not), facts."""
+        return [*self._gone, *((client.id, None, client.facts()) for client in self.clients)]
 
     def request_key(self) -> None:
         """Make the next picture whole for every client: what it shows has changed altogether."""
@@ -162,12 +179,25 @@ class Audience:
         if client in self.clients:
             self.clients.remove(client)
         self._alone_since = time.monotonic()
-        if reason != "client_left":
-            self._on_lost(reason)
+        facts = client.facts()
+        self._gone.append((client.id, reason, facts))
+        ask_turn = self._turn_missing(facts) and reason != "client_left"
+        if reason != "client_left" and not ask_turn:
+            self._on_lost(reason, facts.trouble)
         self._on_watched(self._reaches, reason)
-        parting = asyncio.create_task(client.close(), name="live-client-part")
+        parting = asyncio.create_task(self._part(client, reason, ask_turn), name="live-client-part")
         self._partings.add(parting)
         parting.add_done_callback(self._partings.discard)
+
+    async def _part(self, client: WebRtcClient, reason: str, ask_turn: bool) -> None:
+        await client.close()
+        if ask_turn:
+            # A TURN server is set and gave no address: whether it refuses or is away only asking it tells.
+            self._on_lost(reason, await ice.try_turn(self._spec.ice_servers) or client.facts().trouble)
+
+    def _turn_missing(self, facts: ice.ConnectionFacts) -> bool:
+        turn = any(url.startswith("turn") for server in self._spec.ice_servers for url in server.urls)
+        return turn and facts.pair is None and "relay" not in facts.ours
 
     @property
     def _reaches(self) -> bool:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from apps.control_api.live_runtime.stages.animate import AnimateStage
 from apps.control_api.live_runtime.stages.reply import Replier, ReplyStage
 from apps.control_api.live_runtime.stages.speak import SpeakStage
 from apps.control_api.live_runtime.swap import Ready
+from apps.control_api.live_runtime.troubles import Trouble
 from apps.control_api.live_runtime.turns import Turns
 from lipsync.errors import ConflictError, InvalidInputError, StudioError, TooManyError
 from lipsync.media.audio import load_audio
@@ -447,8 +449,14 @@ class LiveSession:
             self.state = state
             self._emit("session_state", state=state, reason=reason)
 
-    def _client_lost(self, reason: str) -> None:
-        self._emit("warning", code=reason, message="A client went without saying goodbye.", remedy="Check its network.")
+    def _client_lost(self, reason: str, cause: Trouble | None) -> None:
+        self._emit(
+            "warning",
+            code=reason,
+            message="A client went without saying goodbye." if cause is None else cause.message["en"],
+            remedy="Check its network." if cause is None else cause.remedy["en"],
+            cause=asdict(cause) if cause is not None else None,
+        )
 
     def _output_changed(self, output: OutputStats) -> None:
         self._emit("output_state", **output.told())

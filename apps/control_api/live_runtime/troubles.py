@@ -143,8 +143,8 @@ CAUSES: dict[str, tuple[str, str, str, str]] = {
     "turn_auth_failed": (
         "TURN 服务器拒绝了用户名或密码。",
         "The TURN server refused the user name or the password.",
-        "更正设置 ice_servers 里的 username 和 credential。",
-        "Correct `username` and `credential` of the setting `ice_servers`.",
+        "更正设置 turn_username 和 turn_credential。",
+        "Correct the settings `turn_username` and `turn_credential`.",
     ),
     "turn_unreachable": (
         "TURN 服务器没有回应。",

@@ -21,6 +21,7 @@ from apps.control_api.services.settings_store import SettingsStore
 from apps.control_api.services.tools import Tools
 from apps.control_api.services.uploads import Uploads
 from apps.control_api.services.voices import Voices
+from apps.control_api.settings import Settings
 from apps.control_api.storage.clock import now
 from apps.control_api.storage.tables import AvatarRow, MessageRow, RecordingRow, StateRow, VoiceRow
 from lipsync.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, StudioError, TooManyError
@@ -182,7 +183,7 @@ class Live:
         """
         session = self.session(session_id)
         avatar_id = self._opened[session_id].avatar_id
-        await asyncio.to_thread(self._avatars.usable, avatar_id, "live")
+        await asyncio.to_thread(self.require_consent, session_id)
         row = await asyncio.to_thread(self._recordings.begin, session_id, avatar_id)
         try:
             await session.record(self._recordings.path(row.id))
@@ -190,6 +191,10 @@ class Live:
             await asyncio.to_thread(self._recordings.end, row.id, error.message)
             raise
         return row
+
+    def require_consent(self, session_id: str) -> None:
+        """Raise ForbiddenError where the avatar's consent was withdrawn since the session began; blocking."""
+        self._avatars.usable(self._opened[session_id].avatar_id, "live")
 
     async def stop_recording(self, session_id: str) -> RecordingRow:
         """Finish the recording of a session; the row tells whether there is a film.
@@ -319,7 +324,7 @@ def session_spec(
         owner: The settings in force, for services and for STUN and TURN.
         id_: The session's id; made if not given.
     """
-    from apps.control_api.live_runtime.spec import IceServer, ReplySpec, SessionSpec
+    from apps.control_api.live_runtime.spec import ReplySpec, SessionSpec
     from lipsync.mark import MarkSpec
 
     settings = owner.in_force()
@@ -329,8 +334,9 @@ def session_spec(
     if "base_url" in named:
         _require_allowed(named["base_url"], settings.allowed_services)
     more: dict[str, Any] = {}
-    if wanted.get("video_bitrate"):
-        more["video_bitrate"] = wanted["video_bitrate"]
+    for name in ("video_bitrate", "video_codec"):
+        if wanted.get(name):
+            more[name] = wanted[name]
     return SessionSpec(
         avatar=folder,
         id=id_ or str(uuid4()),
@@ -339,9 +345,20 @@ def session_spec(
         reply=ReplySpec(backend, {**owner.service("reply", backend), **named}, reply.get("system_prompt", "")),
         background=background(wanted["background"], uploads),
         mark=MarkSpec(**wanted["mark"]) if wanted.get("mark") else None,
-        ice_servers=(IceServer(tuple(settings.ice_servers)),) if settings.ice_servers else (),
+        ice_servers=ice_servers(settings),
+        relay_only=settings.ice_relay_only,
         **more,
     )
+
+
+def ice_servers(settings: Settings) -> tuple[Any, ...]:
+    """Return the runtime's ``IceServer``s of the settings."""
+    from apps.control_api.live_runtime.spec import IceServer
+
+    if not settings.ice_servers:
+        return ()
+    secret = settings.turn_credential.get_secret_value() if settings.turn_credential is not None else None
+    return (IceServer(tuple(settings.ice_servers), settings.turn_username, secret),)
 
 
 def background(wanted: dict[str, Any], uploads: Uploads) -> Any:

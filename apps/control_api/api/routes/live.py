@@ -31,7 +31,7 @@ _SOUNDS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", "application/oc
 @router.post("/live/sessions", status_code=201)
 async def create_live_session(wanted: SessionCreate, request: Request, studio: Studio) -> Session:
     """Open a live session with an avatar that is ready or a preview."""
-    opened = await studio.live.open(wanted.model_dump())
+    opened = await studio.outputs.open(wanted.model_dump())
     note_object(request, opened.id)
     return Session.model_validate(opened)
 

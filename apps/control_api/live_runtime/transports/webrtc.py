@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
 from apps.control_api.live_runtime.frames import PacketFrame
 from apps.control_api.live_runtime.spec import IceServer
+from apps.control_api.live_runtime.transports import ice, microphone
 from apps.control_api.live_runtime.transports.feed import PacketFeed, agreed_codec
 from lipsync.errors import InvalidInputError
 
@@ -29,9 +31,11 @@ class WebRtcClient:
         bitrate: Of the pictures, bits a second.
         codec: Asked for first.
         ice_servers: STUN and TURN.
+        relay_only: Through TURN alone.
         pool: Threads for encoding.
         on_sent: Told the turn when its first picture was encoded and handed to the connection.
         on_ended: Told once, with the reason, when the client is gone.
+        on_microphone: Given the client's sound, if it offers to send any; None: its offer to send is declined.
     """
 
     def __init__(
@@ -42,22 +46,25 @@ class WebRtcClient:
         bitrate: int,
         codec: Literal["vp8", "h264"],
         ice_servers: tuple[IceServer, ...],
+        relay_only: bool = False,
         pool: ThreadPoolExecutor,
         on_sent: Callable[[int], Any],
         on_connected: Callable[[WebRtcClient], None],
         on_ended: Ended,
+        on_microphone: Callable[[MediaStreamTrack], None] | None = None,
     ) -> None:
         self._on_connected, self._on_ended = on_connected, on_ended
         self._feed = PacketFeed(width, height, bitrate=bitrate, codec=codec, pool=pool, on_sent=on_sent)
-        servers = [RTCIceServer(list(s.urls), s.username, s.credential) for s in ice_servers]
-        # An explicit empty list: aiortc's own default asks a public STUN server.
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._connection = RTCPeerConnection(ice.configuration(ice_servers, relay_only))
         self._closing: asyncio.Task[None] | None = None
         self._ended = False
         self._heard = (-1, time.monotonic())
+        self._facts: ice.ConnectionFacts | None = None
+        self.id = str(uuid.uuid4())
         self.connected = False
         self.began = time.monotonic()
         self._connection.on("connectionstatechange", self._changed)
+        self._on_microphone = on_microphone
 
     @property
     def encode_ms(self) -> float:
@@ -82,6 +89,8 @@ class WebRtcClient:
             raise InvalidInputError("This is not an offer.", "Send the description's type as offer.")
         connection = self._connection
         self._feed.offer_tracks(connection)
+        if self._on_microphone is not None:
+            microphone.expect(connection, self._on_microphone)
         try:
             await connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
             answer = await connection.createAnswer()
@@ -103,6 +112,10 @@ class WebRtcClient:
     def request_key(self) -> None:
         """Make the next picture whole."""
         self._feed.request_key()
+
+    def facts(self) -> ice.ConnectionFacts:
+        """How the connection stands, or how it ended and why."""
+        return self._facts or ice.facts(self._connection)
 
     def take(self, packet: PacketFrame) -> None:
         """Feed 10 ms (the clock calls this)."""
@@ -153,4 +166,6 @@ class WebRtcClient:
         if not self._ended:
             self._ended = True
             self.connected = False
+            # Now, for closing takes the connection apart.
+            self._facts = ice.facts(self._connection, reason)
             self._on_ended(self, reason)

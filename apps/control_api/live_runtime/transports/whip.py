@@ -15,18 +15,12 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
-from aiortc import (
-    RTCBundlePolicy,
-    RTCConfiguration,
-    RTCIceServer,
-    RTCPeerConnection,
-    RTCSessionDescription,
-)
+from aiortc import RTCBundlePolicy, RTCPeerConnection, RTCSessionDescription
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from apps.control_api.live_runtime.frames import PacketFrame
 from apps.control_api.live_runtime.outputs import Output, Source, WhipSpec
-from apps.control_api.live_runtime.transports import backoff
+from apps.control_api.live_runtime.transports import backoff, ice
 from apps.control_api.live_runtime.transports.feed import PacketFeed, agreed_codec
 from apps.control_api.live_runtime.troubles import Trouble, trouble
 from lipsync.errors import StudioError
@@ -121,8 +115,7 @@ class WhipPush(Output):
         spec, source = self._spec, self._source
         self._before = (self.frames, self.bytes, self.dropped)
         began: float | None = None
-        servers = [RTCIceServer(list(s.urls), s.username, s.credential) for s in spec.ice_servers]
-        connection = RTCPeerConnection(RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        connection = RTCPeerConnection(ice.configuration(spec.ice_servers, bundle=RTCBundlePolicy.MAX_BUNDLE))
         feed = PacketFeed(
             source.width, source.height, bitrate=spec.video_bitrate, codec=spec.video_codec, pool=source.pool
         )
@@ -217,8 +210,7 @@ class WhipPush(Output):
         end = time.monotonic() + CONNECT_S
         while connection.connectionState != "connected":
             if connection.connectionState in ("failed", "closed") or time.monotonic() > end:
-                dtls = any(t.sender.transport.state == "failed" for t in connection.getTransceivers())
-                raise PushError(trouble("dtls_failed" if dtls else "udp_blocked"))
+                raise PushError(ice.facts(connection, "never_connected").trouble or trouble("udp_blocked"))
             await asyncio.sleep(0.05)
 
 

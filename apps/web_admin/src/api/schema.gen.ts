@@ -14099,7 +14099,7 @@ export interface operations {
                 layer?: "original" | "keyed" | "alpha" | "face" | "hair" | "shoulders";
                 /** @description Seconds from the start. */
                 t?: number;
-                /** @description Scaled down to this width; 720 without it. */
+                /** @description Scaled down to this width. */
                 width?: number | null;
             };
             header?: never;
