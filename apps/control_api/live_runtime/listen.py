@@ -10,20 +10,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
+from aiortc import MediaStreamTrack
 from numpy.typing import NDArray
 
 from apps.control_api.live_runtime.ear import Ear, Heard, ListenSpec
 from apps.control_api.live_runtime.echo import Played
-from apps.control_api.live_runtime.events import EventKind
 from apps.control_api.live_runtime.frames import MediaFrame
 from apps.control_api.live_runtime.stages.recognise import Utterance, bare_phrases, patience
+from apps.control_api.live_runtime.transports.microphone import read
+from apps.control_api.live_runtime.turns import Turns
 from lipsync.errors import StudioError
 from speech.asr.base import Hints, Recogniser, Transcript
-from speech.vad import RATE
+from speech.errors import SpeechError
+from speech.vad import RATE, VoiceActivity
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG = 100
@@ -39,6 +43,8 @@ _LATE_S = 30.0
 class Speaker(Protocol):
     """What a listener needs of its session."""
 
+    turns: Turns
+
     async def say(self, text: str, interrupt: bool = False) -> int:
         """Speak."""
 
@@ -47,15 +53,6 @@ class Speaker(Protocol):
 
     def interrupt(self) -> list[int]:
         """Stop speaking."""
-
-    def busy(self) -> bool:
-        """Whether something is said or about to be."""
-
-    def asked_aloud(self, turn: int, capture_ms: float, recognise_ms: float) -> None:
-        """Note how long it took to hear the question of a turn."""
-
-    def tell(self, kind: EventKind, **data: Any) -> None:
-        """Tell an event."""
 
 
 class Microphone:
@@ -97,17 +94,42 @@ class Listener:
         self._floor: Microphone | None = None
         self._utterance: Utterance | None = None
         self._count = 0
+        self._failed: Exception | None = None
         self._speaker: Speaker | None = None
+        self._tell: Callable[..., None] = _nobody
 
-    def begin(self, speaker: Speaker) -> None:
-        """Serve this session from now on."""
-        self._speaker = speaker
+    def begin(self, speaker: Speaker, tell: Callable[..., None]) -> None:
+        """Serve this session from now on; ``tell(kind, **data)`` takes events."""
+        self._speaker, self._tell = speaker, tell
+        if self._failed is not None:
+            self.warn(self._failed)
 
     async def warm_up(self) -> None:
-        """Start the recogniser. Raises ``SpeechError``."""
-        await self._recogniser.warm_up(self._hints)
+        """Start the recogniser and load the detector; a recogniser that cannot start is told when the session begins.
+
+        Raises:
+            UnavailableError: The detector of speech is not installed.
+        """
+        await asyncio.to_thread(VoiceActivity)
+        try:
+            await self._recogniser.warm_up(self._hints)
+        except SpeechError as error:
+            self._failed = error
 
     # -- in ----------------------------------------------------------------------------------------------------------
+
+    def track(self, track: MediaStreamTrack) -> None:
+        """Hear a client's sound until it ends."""
+        task = asyncio.create_task(self._read(track), name="live-microphone")
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    async def _read(self, track: MediaStreamTrack) -> None:
+        microphone = await self.microphone()
+        try:
+            await read(track, microphone.hear)
+        finally:
+            microphone.close()
 
     async def microphone(self) -> Microphone:
         """Another microphone; loads the detector at the first."""
@@ -143,9 +165,7 @@ class Listener:
         self.enabled = enabled
         if not enabled:
             self._inbox.clear()
-            if self._floor is not None:
-                self._floor.ear.end()
-                self._finish(0.0)
+        self._more.set()
 
     async def close(self) -> None:
         """End everything. Safe to call twice."""
@@ -164,6 +184,9 @@ class Listener:
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            if self._floor is not None and not self.enabled:
+                await loop.run_in_executor(self._thread, self._floor.ear.end)
+                self._finish(0.0)
             if not self._inbox:
                 self._more.clear()
                 try:
@@ -198,9 +221,9 @@ class Listener:
         self._floor = microphone
         microphone.ear.end_ms = self.spec.end_silence_ms
         utterance = self._utterance = Utterance(self._count, self._recogniser, self._hints, self._guessed)
-        over = speaker.busy()
-        speaker.tell("user_speech_started", utterance=self._count, interrupts=over and self.spec.barge_in)
-        if over and self.spec.barge_in:
+        interrupts = self.spec.barge_in and bool(speaker.turns.open())
+        self._tell("user_speech_started", utterance=self._count, interrupts=interrupts)
+        if interrupts:
             speaker.interrupt()
         task = asyncio.create_task(self._understand(utterance), name="live-recognise")
         self._working.add(task)
@@ -210,7 +233,7 @@ class Listener:
         utterance, self._utterance, self._floor = self._utterance, None, None
         if utterance is not None:
             utterance.end(capture_ms)
-            self._here().tell("user_speech_ended", utterance=utterance.number)
+            self._tell("user_speech_ended", utterance=utterance.number)
 
     def _guessed(self, utterance: Utterance, transcript: Transcript) -> None:
         if self._utterance is utterance and self._floor is not None:
@@ -218,7 +241,7 @@ class Listener:
         self._tell_words(utterance, transcript)
 
     def _tell_words(self, utterance: Utterance, transcript: Transcript) -> None:
-        self._here().tell(
+        self._tell(
             "transcript",
             utterance=utterance.number,
             text=transcript.text,
@@ -240,7 +263,7 @@ class Listener:
                 return
             act = speaker.chat if self.spec.act == "chat" else speaker.say
             turn = await act(transcript.text, self.spec.barge_in)
-            speaker.asked_aloud(turn, utterance.capture_ms, spent)
+            speaker.turns.asked_aloud(turn, utterance.capture_ms, spent)
         except Exception as error:
             # Whatever broke, only this utterance is lost.
             _LOG.warning("an utterance was not understood", exc_info=error)
@@ -253,9 +276,13 @@ class Listener:
         code, message, remedy = "internal", f"{type(error).__name__}: {error}", "See the log."
         if isinstance(error, StudioError):
             code, message, remedy = error.code, error.message, error.remedy
-        self._here().tell("warning", code=code, message=message, remedy=remedy, stage="recognise", utterance=utterance)
+        self._tell("warning", code=code, message=message, remedy=remedy, stage="recognise", utterance=utterance)
 
     def _here(self) -> Speaker:
         if self._speaker is None:
             raise RuntimeError("the listener has no session yet")
         return self._speaker
+
+
+def _nobody(kind: str, **data: Any) -> None:
+    """Nobody is told before the session begins."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from apps.control_api.live_runtime.actions import ActionSpec
+from apps.control_api.live_runtime.ear import ListenSpec
 from lipsync.compositor import Background
 from lipsync.errors import InvalidInputError
 from lipsync.mark import MarkSpec
@@ -61,6 +62,7 @@ class SessionSpec:
         ice_servers: STUN and TURN.
         relay_only: Through TURN alone.
         actions: What the avatar can do beside talking.
+        listen: How it hears people; None: it does not.
     """
 
     avatar: Path
@@ -76,6 +78,7 @@ class SessionSpec:
     ice_servers: tuple[IceServer, ...] = ()
     relay_only: bool = False
     actions: tuple[ActionSpec, ...] = ()
+    listen: ListenSpec | None = None
 
     def __post_init__(self) -> None:
         try:

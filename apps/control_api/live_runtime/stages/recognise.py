@@ -16,7 +16,7 @@ _MOST = 1024
 """Pieces of 32 ms an utterance may be ahead of its recogniser: a service that hangs must not eat the memory."""
 _OPEN = re.compile(
     r"(?:\b(?:a|an|the|and|or|but|of|to|in|on|at|for|from|with|by|my|your|his|her|our|their|is|are|was|were|do|does|did"
-    r"|can|could|will|would|should|if|because|that|which|i|you|we|they|um|uh|er)|[的和与或跟把被给对向从在是为因但而且么])\s*$",
+    r"|can|could|will|would|should|if|because|that|which|i|we|they|um|uh|er)|[的和与或跟把被给对向从在是为因但而且么])\s*$",
     re.IGNORECASE,
 )
 _CLOSED = re.compile(r"[.?!。？！]\s*$|[吗呢吧]\s*$")

@@ -6,10 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from aiortc import RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from numpy.typing import NDArray
 
 Hear = Callable[[NDArray[np.float32], int], None]
+
+
+def expect(connection: RTCPeerConnection, on_microphone: Callable[[MediaStreamTrack], None]) -> None:
+    """Accept the client's sound, where it offers to send any; called before its offer is set."""
+    for transceiver in connection.getTransceivers():
+        if transceiver.kind == "audio":
+            transceiver.direction = "sendrecv"
+
+    @connection.on("track")
+    def on_track(track: MediaStreamTrack) -> None:
+        if track.kind == "audio":
+            on_microphone(track)
 
 
 async def read(track: MediaStreamTrack, hear: Hear) -> None:
