@@ -17,12 +17,15 @@ from apps.control_api.services.live_scene import LiveScene
 from apps.control_api.services.metrics import Metrics
 from apps.control_api.services.models import Models
 from apps.control_api.services.outputs import LiveOutputs
+from apps.control_api.services.persons import Persons
 from apps.control_api.services.recordings import Recordings
 from apps.control_api.services.room import Room
 from apps.control_api.services.storage_use import StorageUse
 from apps.control_api.services.takes import Takes
+from apps.control_api.services.tokens import Tokens
 from apps.control_api.services.tools import Tools, build_tools
 from apps.control_api.services.uploads import Uploads
+from apps.control_api.services.voice_backends import VoiceBackends
 from apps.control_api.services.voices import Voices
 from apps.control_api.settings import Settings
 
@@ -46,6 +49,7 @@ class Container:
     takes: Takes
     avatars: Avatars
     voices: Voices
+    voice_backends: VoiceBackends
     models: Models
     inference: Inference
     actions: Actions
@@ -55,6 +59,8 @@ class Container:
     recordings: Recordings
     room: Room
     storage: StorageUse
+    persons: Persons
+    tokens: Tokens
 
 
 def build(settings: Settings) -> Container:
@@ -98,6 +104,7 @@ def build(settings: Settings) -> Container:
         takes=Takes(tools, uploads),
         avatars=avatars,
         voices=voices,
+        voice_backends=VoiceBackends(tools),
         models=Models(tools, uploads),
         inference=Inference(tools, avatars, voices, uploads),
         actions=actions,
@@ -107,4 +114,6 @@ def build(settings: Settings) -> Container:
         recordings=recordings,
         room=Room(tools),
         storage=StorageUse(tools, uploads, recordings),
+        persons=Persons(tools),
+        tokens=Tokens(tools.database),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
-from speech.tts.base import Capabilities, Pcm, Voice, VoiceInfo
+from speech.tts.base import Capabilities, CheckResult, Pcm, Voice, VoiceInfo
 from speech.tts.decode import RawDecoder, SoundOrText
 from speech.tts.edge import percent, ssml
 from speech.tts.network import NetworkSettings, NetworkSpeech, language_of, secret
@@ -24,7 +24,7 @@ class AzureSettings(NetworkSettings):
 
     base_url: str = ""
     key: SecretStr | None = None
-    region: str = "eastasia"
+    region: str = Field(default="eastasia", pattern=r"^[a-z0-9-]{1,40}$")
 
 
 class AzureSpeech(NetworkSpeech):
@@ -35,9 +35,30 @@ class AzureSpeech(NetworkSpeech):
     Settings = AzureSettings
     settings: AzureSettings
 
+    def url(self, path: str) -> str:
+        """An address of the region, or under ``base_url`` where one is set."""
+        base = self.settings.base_url or f"https://{self.settings.region}.tts.speech.microsoft.com"
+        return f"{base.rstrip('/')}/{path}"
+
     def credentials(self) -> dict[str, SecretStr | str | None]:
         """The key is needed."""
         return {"key": self.settings.key}
+
+    async def check(self) -> CheckResult:
+        """As every service; a key counts in its own region alone, and a region that is not there has no address."""
+        result = await super().check()
+        if result.ok or self.settings.base_url:
+            return result
+        region = self.settings.region
+        if "cannot be reached" in result.message:
+            detail = {**result.detail, "problem": "wrong_place"}
+            return CheckResult(
+                False, result.message, f"Check the network and that there is a region named {region!r}.", detail
+            )
+        if result.detail.get("status") in {401, 403}:
+            remedy = f"Check the key, and that its resource lies in the region {region!r}."
+            return CheckResult(False, result.message, remedy, result.detail)
+        return result
 
     async def voices(self) -> list[VoiceInfo]:
         """A few of the service's voices; any of its names may be used."""
@@ -51,7 +72,6 @@ class AzureSpeech(NetworkSpeech):
     async def say(self, text: str, voice: Voice) -> AsyncGenerator[Pcm, None]:
         """Yield the samples as they come."""
         name = voice.voice or DEFAULTS.get(language_of(voice, text)[:2], DEFAULTS["en"])
-        base = self.settings.base_url or f"https://{self.settings.region}.tts.speech.microsoft.com"
         headers = {
             "Ocp-Apim-Subscription-Key": secret(self.settings.key),
             "Content-Type": "application/ssml+xml",
@@ -59,7 +79,8 @@ class AzureSpeech(NetworkSpeech):
             "User-Agent": "livetalking-studio",
         }
         markup = ssml(text, name, percent(voice.speed)).encode()
-        address = f"{base.rstrip('/')}/cognitiveservices/v1"
-        async with self.service.stream("POST", address, content=markup, headers=headers) as response:
+        async with self.service.stream(
+            "POST", self.url("cognitiveservices/v1"), content=markup, headers=headers
+        ) as response:
             async for pcm in self.decoded(response, SoundOrText(self.name, RawDecoder(24_000, self.sample_rate))):
                 yield pcm

@@ -146,6 +146,10 @@ class TextToSpeech(ABC):
         """The voices this back-end offers, the default first; empty where the service does not say."""
         return []
 
+    def missing(self) -> list[str]:
+        """Names of settings without which it cannot speak and that are not set; asks nobody."""
+        return []
+
     async def check(self) -> CheckResult:
         """Say whether this back-end can speak now, and if not, what is wrong and what to do."""
         return CheckResult(True, f"{self.name} is ready.")

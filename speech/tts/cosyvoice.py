@@ -43,6 +43,11 @@ class CosyVoice(NetworkSpeech):
     Settings = CosyVoiceSettings
     settings: CosyVoiceSettings
 
+    def missing(self) -> list[str]:
+        """The reference recording and its words, where the mode imitates one and they are not set."""
+        wanted = {"zero_shot": ("reference_wav", "reference_text"), "cross_lingual": ("reference_wav",)}
+        return [name for name in wanted.get(self.settings.mode, ()) if not getattr(self.settings, name)]
+
     async def say(self, text: str, voice: Voice) -> AsyncGenerator[Pcm, None]:
         """Yield the samples as they come; a header naming their rate marks the 32-bit variant."""
         mode = self.settings.mode

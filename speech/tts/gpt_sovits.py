@@ -36,6 +36,10 @@ class GptSovits(NetworkSpeech):
     settings: GptSovitsSettings
     rate = 32_000
 
+    def missing(self) -> list[str]:
+        """The reference recording, where none is set."""
+        return [] if self.settings.reference_path else ["reference_path"]
+
     async def say(self, text: str, voice: Voice) -> AsyncGenerator[Pcm, None]:
         """Yield the sound behind the header as it comes."""
         reference = str(voice.params.get("reference_path") or self.settings.reference_path)

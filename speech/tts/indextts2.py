@@ -55,6 +55,10 @@ class IndexTTS2(NetworkSpeech):
         self._parameters: list[dict[str, Any]] | None = None
         self._preparing = asyncio.Lock()
 
+    def missing(self) -> list[str]:
+        """The reference recording, where none is set."""
+        return [] if self.settings.reference_wav else ["reference_wav"]
+
     async def say(self, text: str, voice: Voice) -> AsyncGenerator[Pcm, None]:
         """Yield the sound once its file is made."""
         path = voice.params.get("reference_wav") or self.settings.reference_wav

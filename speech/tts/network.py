@@ -94,9 +94,12 @@ class NetworkSpeech(TextToSpeech):
                 self.name, "The service sent no sound.", "Check that the voice exists and speaks this language."
             )
 
+    def missing(self) -> list[str]:
+        """Credentials that are not set; those with a reference recording add it."""
+        return [key for key, value in self.credentials().items() if not secret(value)]
+
     def _require_credentials(self) -> None:
-        missing = [key for key, value in self.credentials().items() if not secret(value)]
-        if missing:
+        if missing := [key for key, value in self.credentials().items() if not secret(value)]:
             raise SpeechAuthError(
                 self.name, f"No credentials are set: {', '.join(missing)}.", "Enter them in the settings of this voice."
             )
@@ -105,7 +108,7 @@ class NetworkSpeech(TextToSpeech):
         """Ask for one short word; says what is wrong and what to do."""
         try:
             async for _ in self.stream("好", Voice(self.name, language="zh"), asyncio.Event()):
-                return CheckResult(True, f"{self.name} speaks.", detail={"host": host_of(self.settings.base_url)})
+                return CheckResult(True, f"{self.name} speaks.", detail={"host": host_of(self.url(""))})
         except SpeechError as error:
             return CheckResult(False, error.message, error.remedy, {"code": error.code, **error.detail})
         except SpeechSettingsError as error:

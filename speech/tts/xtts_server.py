@@ -65,6 +65,10 @@ class XttsServer(NetworkSpeech):
                     raise SpeechProtocolError(self.name, "The server did not clone the speaker.") from error
             return self._speakers[key]
 
+    def missing(self) -> list[str]:
+        """The reference recording, where none is set."""
+        return [] if self.settings.reference_wav else ["reference_wav"]
+
     async def say(self, text: str, voice: Voice) -> AsyncGenerator[Pcm, None]:
         """Yield the sound as it comes; servers disagree whether Chinese is "zh-cn" or "zh", so both are tried."""
         speaker = await self.clone_speaker(self._path(voice))

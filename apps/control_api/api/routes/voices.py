@@ -20,6 +20,7 @@ from apps.control_api.api.wire.avatars import (
     VoiceUpdate,
 )
 from apps.control_api.api.wire.jobs import Job
+from apps.control_api.api.wire.voice_backends import VoiceBackend, VoiceBackendFinding, VoiceBackendList
 from lipsync.errors import TooManyError
 
 router = APIRouter(tags=["voices"])
@@ -43,6 +44,18 @@ def create_voice(wanted: VoiceCreate, request: Request, studio: Studio) -> Voice
     row = studio.voices.create(wanted.model_dump())
     note_object(request, row.id)
     return studio.present.voice(row)
+
+
+@router.get("/voices/backends")
+def list_voice_backends(studio: Studio) -> VoiceBackendList:
+    """Voice back-ends: what they can do and whether they are set up. Imports them: slow at the first call."""
+    return VoiceBackendList(items=[VoiceBackend.model_validate(told) for told in studio.voice_backends.list()])
+
+
+@router.post("/voices/backends/{name}:check")
+async def check_voice_backend(name: str, studio: Studio) -> VoiceBackendFinding:
+    """Ask a back-end for one short word with the settings kept for it, and say what is wrong where it fails."""
+    return VoiceBackendFinding.model_validate(await studio.voice_backends.check(name))
 
 
 @router.get("/voices/{voice_id}")
