@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     replies: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Settings of reply back-ends by name, such as base_url, model, api_key."
     )
+    recognisers: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Settings of recognisers by name, such as base_url, api_key, model."
+    )
     voice_services: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Settings of voice back-ends by name, such as their address and key."
     )

@@ -70,6 +70,22 @@ class Microphone:
         self._listener.leave(self)
 
 
+class EarStream:
+    """A microphone as a stream: ``put`` what it hears, ``end`` when it is gone."""
+
+    def __init__(self, microphone: Microphone, rate: int) -> None:
+        self._microphone, self._rate = microphone, rate
+
+    async def put(self, pcm: NDArray[np.float32]) -> bool:
+        """Take float32 mono in -1..1."""
+        self._microphone.hear(pcm, self._rate)
+        return True
+
+    async def end(self) -> None:
+        """It sends no more."""
+        self._microphone.close()
+
+
 class Listener:
     """The ears of one session. Made by its manager; ``begin`` ties it to the session, ``close`` ends it.
 
@@ -138,6 +154,10 @@ class Listener:
             self._thread = ThreadPoolExecutor(1, "live-listen")
             self._serving = asyncio.create_task(self._serve(), name="live-listen")
         return Microphone(self, ear)
+
+    async def stream(self, rate: int) -> EarStream:
+        """A microphone whose sound comes by another way than WebRTC."""
+        return EarStream(await self.microphone(), rate)
 
     def hear(self, microphone: Microphone, pcm: NDArray[np.float32], rate: int) -> None:
         """Take sound; the oldest is dropped where the thread is too far behind."""

@@ -12,12 +12,14 @@ from typing import Any
 
 from apps.control_api.live_runtime.events import LiveEvent, OnEvent
 from apps.control_api.live_runtime.host import HostPool, Loader, load_engine, start_threads
+from apps.control_api.live_runtime.listen import Listener
 from apps.control_api.live_runtime.look import open_look
 from apps.control_api.live_runtime.session import LiveSession
 from apps.control_api.live_runtime.spec import LiveLimits, ReplySpec, SessionSpec
 from apps.control_api.live_runtime.stages.reply import Conversation, EchoReplier, Replier
 from apps.control_api.live_runtime.swap import Swap, load_swap
 from lipsync.errors import ConflictError, NotFoundError, TooManyError
+from speech.asr.base import Recogniser
 from speech.tts.base import TextToSpeech
 
 _LOG = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ _ENDED_KEPT = 1000
 SWITCH_S = 0.001
 MakeVoice = Callable[[str, Mapping[str, Any]], TextToSpeech]
 MakeReplier = Callable[[ReplySpec], Replier]
+MakeRecogniser = Callable[[str, Mapping[str, Any]], Recogniser]
 
 
 def make_voice(backend: str, settings: Mapping[str, Any]) -> TextToSpeech:
@@ -49,6 +52,13 @@ def make_replier(spec: ReplySpec) -> Replier:
     return Conversation(create(name, settings))
 
 
+def make_recogniser(backend: str, settings: Mapping[str, Any]) -> Recogniser:
+    """The recogniser a spec names."""
+    from speech.asr.registry import create
+
+    return create(backend, settings)
+
+
 class LiveManager:
     """Opens, finds and closes sessions. All methods belong to one event loop.
 
@@ -58,6 +68,7 @@ class LiveManager:
         load: Loads an engine; blocking. For tests and other engines.
         voice: Makes a voice back-end. For tests.
         replier: Makes a reply back-end. For tests.
+        recogniser: Makes a recogniser. For tests.
     """
 
     def __init__(
@@ -68,10 +79,11 @@ class LiveManager:
         load: Loader = load_engine,
         voice: MakeVoice = make_voice,
         replier: MakeReplier = make_replier,
+        recogniser: MakeRecogniser = make_recogniser,
     ) -> None:
         self.limits = limits or LiveLimits()
         self._on_event = on_event
-        self._make_voice, self._make_replier = voice, replier
+        self._make_voice, self._make_replier, self._make_recogniser = voice, replier, recogniser
         self.hosts = HostPool(load, self.limits.unload_after_s)
         threads = max(2, os.cpu_count() or 2)
         self._pool = ThreadPoolExecutor(threads, "live-encode")
@@ -178,7 +190,12 @@ class LiveManager:
     async def _start(self, spec: SessionSpec) -> LiveSession:
         look = await open_look(self.hosts, spec.avatar, spec.background, spec.mark)
         tts: TextToSpeech | None = None
+        listener: Listener | None = None
         try:
+            if spec.listen is not None:
+                heard = await asyncio.to_thread(self._make_recogniser, spec.listen.backend, spec.listen.settings)
+                listener = Listener(spec.listen, heard)
+                await listener.warm_up()
             tts = await asyncio.to_thread(self._make_voice, spec.voice.backend, spec.voice_settings)
             replier = await asyncio.to_thread(self._make_replier, spec.reply)
             await tts.warm_up()
@@ -194,8 +211,11 @@ class LiveManager:
                 on_event=self._emit,
                 on_closed=self._closed,
                 pool=self._pool,
+                listener=listener,
             )
         except BaseException:
+            if listener is not None:
+                await listener.close()
             if tts is not None:
                 await tts.close()
             await look.close()

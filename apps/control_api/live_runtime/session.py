@@ -29,11 +29,13 @@ from apps.control_api.live_runtime.frames import (
     TurnEndFrame,
 )
 from apps.control_api.live_runtime.host import EngineHost
+from apps.control_api.live_runtime.listen import Listener
 from apps.control_api.live_runtime.look import Look
 from apps.control_api.live_runtime.outputs import OutputStats
 from apps.control_api.live_runtime.pictures import Picture
 from apps.control_api.live_runtime.playout import Playout
 from apps.control_api.live_runtime.scene import Scene
+from apps.control_api.live_runtime.sound_stream import SoundStream
 from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
 from apps.control_api.live_runtime.stage import Stage, StageRunner
 from apps.control_api.live_runtime.stages.animate import AnimateStage
@@ -63,6 +65,7 @@ class LiveSession:
         on_event: Told what happens.
         on_closed: Awaited once, at the very end.
         pool: Threads for encoding.
+        listener: Hears people; closed with the session.
     """
 
     def __init__(
@@ -77,8 +80,9 @@ class LiveSession:
         on_event: OnEvent,
         on_closed: OnClosed,
         pool: ThreadPoolExecutor,
+        listener: Listener | None = None,
     ) -> None:
-        self.spec = spec
+        self.spec, self.listener = spec, listener
         self.state: State = "ready"
         self.reason = ""
         self._limits, self._on_event, self._on_closed = limits, on_event, on_closed
@@ -98,6 +102,7 @@ class LiveSession:
             on_lost=self._client_lost,
             on_recording_failed=self._recording_failed,
             on_output=self._output_changed,
+            on_microphone=listener.track if listener is not None else None,
         )
         self._closing: asyncio.Task[None] | None = None
         self._swapping = asyncio.Lock()
@@ -130,6 +135,8 @@ class LiveSession:
         ]
         for task in self._tasks:
             task.add_done_callback(self._task_ended)
+        if listener is not None:
+            listener.begin(self, self._emit)
 
     @property
     def id(self) -> str:
@@ -196,6 +203,11 @@ class LiveSession:
         await self._reply.put(PcmFrame(turn, np.ascontiguousarray(pcm, np.float32), rate))
         await self._reply.put(TextEndFrame(turn))
         return turn
+
+    def stream_sound(self, rate: int, interrupt: bool = False) -> SoundStream:
+        """Let sound drive the mouth while it still comes; raises as ``say``."""
+        turn = self._begin(interrupt)
+        return SoundStream(turn, rate, self._reply.put, self.turns.cancel(turn))
 
     def interrupt(self) -> list[int]:
         """Stop everything that is being said or waits to be; returns the turns cut off."""
@@ -345,6 +357,8 @@ class LiveSession:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.listener is not None:
+            await self.listener.close()
         await self.audience.close()
         await self.scene.close()
         await self._speak_stage.tts.close()
@@ -413,6 +427,8 @@ class LiveSession:
         if frame.first and self.turns.passed(frame.turn, "playout"):
             self._emit("turn_first_frame", turn=frame.turn, latency_ms=self.turns.latency_ms(frame.turn, "playout"))
         self.scene.passed(self.playout.pose)
+        if self.listener is not None:
+            self.listener.played(frame)
         for turn in self.playout.take_ended():
             self.scene.turn_over(turn)
             if self.turns.end(turn, "spoken"):

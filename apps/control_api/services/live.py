@@ -15,6 +15,7 @@ from apps.control_api import log
 from apps.control_api.services import consents
 from apps.control_api.services.actions import Actions
 from apps.control_api.services.avatars import Avatars
+from apps.control_api.services.listening import listen_spec
 from apps.control_api.services.recordings import Recordings
 from apps.control_api.services.room import Room
 from apps.control_api.services.settings_store import SettingsStore
@@ -334,6 +335,8 @@ def session_spec(
     if "base_url" in named:
         _require_allowed(named["base_url"], settings.allowed_services)
     more: dict[str, Any] = {}
+    if wanted.get("listen"):
+        more["listen"] = listen_spec(wanted["listen"], reply.get("knowledge") or [], settings)
     for name in ("video_bitrate", "video_codec"):
         if wanted.get(name):
             more[name] = wanted[name]

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
 from apps.control_api.api.deps import Cursor, Limit, Studio, note_object
+from apps.control_api.api.routes import listening
 from apps.control_api.api.wire.jobs import Job
 from apps.control_api.api.wire.live import (
     Answer,
@@ -25,6 +26,7 @@ from apps.control_api.api.wire.live import (
 )
 
 router = APIRouter(tags=["live"])
+router.include_router(listening.router)
 _SOUNDS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", "application/octet-stream")
 
 

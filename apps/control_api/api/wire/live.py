@@ -8,6 +8,7 @@ from pydantic import Field
 
 from apps.control_api.api.wire.base import Command, Identifier, Page, ShortText, Text, Timestamp, Wire
 from apps.control_api.api.wire.jobs import Priority
+from apps.control_api.api.wire.listening import Listen
 from apps.control_api.api.wire.outputs import OutputCreate
 
 SessionState = Literal["ready", "live", "closed", "failed"]
@@ -65,6 +66,7 @@ class SessionCreate(Command):
         Field(description="`webrtc`, or outputs to begin with, for which no browser is needed."),
     ] = "webrtc"
     reply: Reply = Field(default_factory=lambda: Reply.model_validate({}))
+    listen: Annotated[Listen | None, Field(description="How it hears people; not given: it does not.")] = None
     background: Background = Field(default_factory=Background)
     mark: Mark | None = Field(default_factory=Mark)
     video_bitrate: Annotated[int, Field(ge=100_000, le=20_000_000, description="Bits a second.")] = 2_500_000
@@ -146,6 +148,8 @@ class TurnStats(Wire):
 
     turn: int
     outcome: Literal["spoken", "interrupted", "failed"] | None
+    capture: float | None = Field(description="Before that: until it was sure that the person had finished speaking.")
+    recognise: float | None = Field(description="Before that: from then until the words were whole.")
     reply: float | None
     speak: float | None
     animate: float | None

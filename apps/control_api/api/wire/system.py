@@ -130,7 +130,11 @@ class JobLogEvent(Wire):
 
 
 class LiveEvent(Wire):
-    """Something happened in a live session; ``data`` holds state and reason, turn and outcome, or code and message."""
+    """Something happened in a live session; ``data`` holds state and reason, turn and outcome, or code and message.
+
+    For `transcript` it holds utterance, text, final, language and confidence; for `user_speech_started` utterance and
+    whether that interrupts the avatar.
+    """
 
     type: Literal["live"] = "live"
     seq: int
@@ -144,6 +148,9 @@ class LiveEvent(Wire):
         "turn_first_frame",
         "turn_ended",
         "output_state",
+        "user_speech_started",
+        "transcript",
+        "user_speech_ended",
         "warning",
         "error",
     ]
