@@ -8,7 +8,7 @@ import numpy as np
 from lipsync.dataset.take import PreparedTake
 from lipsync.engine import FPS
 from lipsync.errors import InvalidInputError
-from lipsync.media.matting import Picture
+from lipsync.media.matting import Picture, despill
 
 _GAP = 6
 _PAPER = 245
@@ -47,10 +47,10 @@ def contact_sheet(take: PreparedTake, columns: int = 4, rows: int = 2, cell: int
     for place, index in enumerate(moments(take.n, columns * rows)):
         row, column = divmod(place, columns)
         y, x = _GAP + row * (each + _GAP), _GAP + column * (cell + _GAP)
-        filmed = _small(next(take.frames(index, index + 1)), cell, height)
-        sheet[y : y + height, x : x + cell] = filmed
+        filmed, matte = take.look(index)
+        sheet[y : y + height, x : x + cell] = _small(filmed, cell, height)
         if take.has_alpha:
-            person, matte = next(take.foreground(index, index + 1))
+            person = despill(filmed, matte, take.screen)
             share = _small(matte, cell, height)[..., None].astype(np.float32) / 255
             mixed = _small(person, cell, height) * share + ground * (1 - share)
             sheet[y + height : y + 2 * height, x : x + cell] = np.round(mixed).astype(np.uint8)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsync.dataset.looks import KEYS, LOOK, LookWriter
 from lipsync.dataset.take import (
     ALPHA,
     AUDIO,
@@ -217,9 +218,14 @@ class _KeyThread:
             return
         height, width = picture.shape[:2]
         keyer = Keyer(self._screen, width, height)
-        with PersonSegmenter() as segmenter, VideoWriter(self._path, width, height, crf=10, pix="gray") as writer:
+        with (
+            PersonSegmenter() as segmenter,
+            VideoWriter(self._path, width, height, crf=10, pix="gray", keys=2 * KEYS) as writer,
+            LookWriter(self._path.with_name(LOOK), width, height) as look,
+        ):
             while picture is not None and self._error is None:
                 writer.write(keyer.key(picture, segmenter.segment(picture)))
+                look.write(picture)
                 picture = self._queue.get()
 
 

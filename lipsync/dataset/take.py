@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsync.dataset.looks import LOOK, look_size, smaller
 from lipsync.engine import FPS, HOP, SAMPLE_RATE
 from lipsync.errors import InvalidInputError
 from lipsync.media.audio import load_audio
@@ -122,11 +123,22 @@ class PreparedTake:
         for picture, matte in zip(self.frames(start, stop), self.alpha(start, stop), strict=True):
             yield despill(picture, matte, self.screen), matte
 
-    def _exactly(self, name: str, start: int, stop: int | None, fmt: Any) -> Iterator[NDArray[np.uint8]]:
+    def look(self, index: int) -> tuple[Picture, Picture]:
+        """One picture as filmed and its matte, at most 720 pixels wide, found at once: (BGR, alpha)."""
+        size = look_size(self.width, self.height)
+        name = LOOK if (self.folder / LOOK).is_file() else VIDEO
+        picture = smaller(next(self._exactly(name, index, index + 1, "bgr24", 1)), size)
+        if not self.has_alpha:
+            return picture, np.full(size[::-1], 255, np.uint8)
+        return picture, smaller(next(self._exactly(ALPHA, index, index + 1, "gray", 1)), size)
+
+    def _exactly(
+        self, name: str, start: int, stop: int | None, fmt: Any, threads: int = 0
+    ) -> Iterator[NDArray[np.uint8]]:
         stop = self.n if stop is None else min(stop, self.n)
         count = start
         last: NDArray[np.uint8] | None = None
-        for last in read_frames(self.folder / name, start, stop, fmt):
+        for last in read_frames(self.folder / name, start, stop, fmt, threads=threads):
             yield last
             count += 1
         if last is None and count < stop:

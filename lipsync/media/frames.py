@@ -42,6 +42,8 @@ def read_frames(
     stop: int | None = None,
     fmt: PixelFormat = "bgr24",
     fps: Fraction | int = FPS,
+    *,
+    threads: int = 0,
 ) -> Iterator[NDArray[np.uint8]]:
     """Pictures ``start`` to ``stop`` (excluded) of the grid, decoded as they are asked for.
 
@@ -54,6 +56,8 @@ def read_frames(
         stop: One past the last; None for all there are.
         fmt: "bgr24" gives (h, w, 3), "gray" (h, w), "yuv420p" (h * 3 // 2, w); always uint8 and contiguous.
         fps: Pictures a second of the grid.
+        threads: The decoder's; 0 for its own choice. One finds a single picture sooner than several, which each want
+            a picture of their own before the first comes out.
 
     Raises:
         MediaError: the file cannot be opened or has no pictures. Damaged pictures inside are passed over: the
@@ -66,6 +70,7 @@ def read_frames(
         if stream is None:
             raise MediaError("no_video", "The file has no picture track.", "Send a video with picture and sound.")
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads
         first_pts = _first_pts(container, stream)
         base = Fraction(stream.time_base or Fraction(1, 1000))
         if start > 0:
@@ -222,6 +227,7 @@ class VideoWriter:
         pix: What ``write`` is handed: "bgr24", "yuv420p" or "gray".
         preset: x264's preset.
         threads: x264's threads; 0 for its own choice.
+        keys: Pictures from one key frame to the next at most: the fewer, the sooner any picture is found.
     """
 
     def __init__(
@@ -236,14 +242,14 @@ class VideoWriter:
         pix: PixelFormat = "bgr24",
         preset: str = "veryfast",
         threads: int = 0,
+        keys: int = 50,
     ) -> None:
         if w % 2 or h % 2 or w <= 0 or h <= 0:
             raise ValueError(f"video size must be even and positive, not {w}x{h}")
         self._pix = pix
         self._shape = {"bgr24": (h, w, 3), "gray": (h, w), "yuv420p": (h * 3 // 2, w)}[pix]
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-        # Two seconds between key frames: any picture is found again within some 50 ms.
-        options = {"crf": str(crf), "preset": preset, "threads": str(threads), "g": "50"}
+        options = {"crf": str(crf), "preset": preset, "threads": str(threads), "g": str(keys)}
         self._video = self._container.add_stream("libx264", rate=Fraction(fps), options=options)
         self._video.width, self._video.height = w, h
         self._video.pix_fmt = "gray" if pix == "gray" else "yuv420p"

@@ -362,24 +362,30 @@ def despill(bgr: Picture, alpha: Picture, screen: Screen) -> Picture:
     foreground colour estimation", 2021); then the key channel is held below the other two there, and below the larger
     of them a little inside, where the screen only shines on the person.
     """
-    if screen.kind == "none":
-        return bgr.copy()
+    out = bgr.copy()
     size = max(5, round(min(alpha.shape) / 50)) | 1
-    near = cv2.dilate((alpha < 250).astype(np.uint8), np.ones((size, size), np.uint8)) > 0
-    picture = bgr.astype(np.float32)
-    weight = alpha.astype(np.float32)[..., None] / np.float32(255)
+    near = cv2.dilate((alpha < 250).astype(np.uint8), np.ones((size, size), np.uint8))
+    near = cv2.bitwise_and(near, cv2.dilate((alpha > 0).astype(np.uint8), np.ones((size, size), np.uint8)))
+    if screen.kind == "none" or not near.any():
+        return out
+    # Only where the person's edge is, with as much about it as the blurs reach.
+    x, y, w, h = cv2.boundingRect(near)
+    reach = 3 * size
+    part = np.s_[max(0, y - reach) : y + h + reach, max(0, x - reach) : x + w + reach]
+    seen, matte, near = bgr[part].astype(np.float32), alpha[part], near[part]
+    picture, weight = seen, matte.astype(np.float32)[..., None] / np.float32(255)
     for box in (3 * size, size):
-        picture = _own_colour(bgr.astype(np.float32), picture, weight, box)
+        picture = _own_colour(seen, picture, weight, box)
     key = _CHANNEL[screen.kind]
     first, second = (picture[..., c] for c in range(3) if c != key)
     high, mean = np.maximum(first, second), (first + second) / 2
-    soft = cv2.blur((alpha < 250).astype(np.float32), (size, size))
+    soft = cv2.blur((matte < 250).astype(np.float32), (size, size))
     limit = high + (mean - high) * np.minimum(soft * 3, 1)
     excess = np.maximum(picture[..., key] - limit, 0)
     picture[..., key] -= excess
     picture += (excess * 0.25)[..., None]
-    out = bgr.copy()
-    out[near] = np.clip(picture[near] + 0.5, 0, 255).astype(np.uint8)
+    clean = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    cv2.copyTo(clean, near, out[part])
     return out
 
 

@@ -16,6 +16,8 @@ from tests.fakes.drawn_take import drawn_take
 
 GREEN = (40, 200, 50)
 SKIN = (140, 160, 200)
+HAIR = (30, 45, 60)
+COAT = (120, 60, 40)
 SIDE = 256
 
 
@@ -30,7 +32,10 @@ def take(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cv2.rectangle(matte, (20, 225), (SIDE - 20, SIDE), (255,), -1)
     matte = np.asarray(cv2.GaussianBlur(matte, (0, 0), 3), np.uint8)
     share = matte[..., None] / 255.0
-    picture = np.round(np.array(SKIN) * share + np.array(GREEN) * (1 - share)).astype(np.uint8)
+    person = np.full((SIDE, SIDE, 3), SKIN, np.float32)
+    person[: int(centre[1]) - 45] = HAIR
+    person[205:] = COAT
+    picture = np.round(person * share + np.array(GREEN) * (1 - share)).astype(np.uint8)
     with (
         VideoWriter(folder / VIDEO, SIDE, SIDE, crf=4, pix="bgr24") as video,
         VideoWriter(folder / ALPHA, SIDE, SIDE, crf=4, pix="gray") as alpha,

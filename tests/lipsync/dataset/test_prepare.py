@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def test_a_prepared_take_holds_everything_in_step(prepared: tuple[PreparedTake, 
     assert take.train == range(120) and take.held_out == range(120, 150)
     assert {p.name for p in take.folder.iterdir()} == {
         "video.mp4", "alpha.mp4", "audio.wav", "voice.wav", "landmarks.npz", "screen.npz", "take.json", "report.json",
+        "look.mp4",
     }  # fmt: skip
     frames, mattes = list(take.frames()), list(take.alpha())
     assert len(frames) == len(mattes) == 150
@@ -76,6 +78,20 @@ def test_parts_of_a_take_are_those_of_the_whole(prepared: tuple[PreparedTake, Wa
     part = list(take.frames(120, 130))
     assert len(part) == 10 and all(np.array_equal(a, b) for a, b in zip(part, whole[120:130], strict=True))
     assert len(list(take.alpha(140, 999))) == 10 and len(list(take.i420(0, 3))) == 3
+
+
+def test_a_look_is_the_take_at_that_moment(prepared: tuple[PreparedTake, Watched], tmp_path: Path) -> None:
+    take, _ = prepared
+    frames, mattes = list(take.frames()), list(take.alpha())
+    for k in (0, 5, 77, 149):
+        picture, matte = take.look(k)
+        assert np.abs(picture.astype(int) - frames[k]).mean() < 3 and np.array_equal(matte, mattes[k])
+        nearest = [np.abs(picture.astype(int) - other).mean() for other in frames]
+        assert np.abs(np.argmin(nearest) - k) <= 1
+    old = tmp_path / "old"
+    shutil.copytree(take.folder, old)
+    (old / "look.mp4").unlink()
+    assert np.array_equal(load_take(old).look(77)[0], frames[77])
 
 
 def test_its_matte_is_the_person_and_its_colour_is_clean(prepared: tuple[PreparedTake, Watched]) -> None:

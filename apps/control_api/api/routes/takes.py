@@ -76,7 +76,9 @@ def preview_take(
     studio: Studio,
     t: Annotated[float, Query(ge=0, le=24 * 3600, description="Seconds from the start.")] = 0.0,
     layer: Layer = "keyed",
-    width: Annotated[int | None, Query(ge=16, le=4096, description="Scaled down to this width.")] = None,
+    width: Annotated[
+        int | None, Query(ge=16, le=4096, description="Scaled down to this width; 720 without it.")
+    ] = None,
 ) -> Response:
     """One picture of the take: JPEG for `original` and `alpha`, PNG with transparency for the others."""
     picture, kind = studio.takes.picture(take_id, t, layer, width)
