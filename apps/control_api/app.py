@@ -23,10 +23,12 @@ from apps.control_api.api.routes import (
     machine,
     models,
     outputs,
+    persons,
     room,
     scene,
     system,
     takes,
+    tokens,
     uploads,
     voices,
 )
@@ -85,7 +87,10 @@ def create_app(settings: Settings) -> FastAPI:
         responses=_ERRORS,
     )
     app.state.container = studio
-    for module in (system, machine, settings_routes, takes, avatars, voices, models, jobs, live, scene, outputs, room):
+    for module in (
+        *(system, machine, settings_routes, takes, avatars, voices, models, jobs, live, scene, outputs),
+        *(room, tokens, persons),
+    ):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(events.router, prefix=PREFIX)
     app.include_router(uploads.uploads_router(studio), include_in_schema=False)
@@ -98,7 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
 
     paths = frozenset(compatibility.PATHS if settings.compatibility else ())
-    gate = Gate(settings, studio.token, studio.signer, studio.audit, _body_limit(settings), paths)
+    gate = Gate(settings, studio.token, studio.signer, studio.audit, _body_limit(settings), paths, studio.tokens)
     app.add_middleware(Guard, gate=gate)
     app.add_middleware(
         CORSMiddleware,
@@ -120,6 +125,7 @@ async def start(studio: Container) -> asyncio.Task[None]:
     studio.takes.sweep()
     studio.recordings.sweep()
     studio.voices.seed()
+    studio.tokens.load()
     await studio.hub.start()
     studio.dispatcher.start()
     return asyncio.create_task(_keep_house(studio), name="housekeeping")
@@ -133,6 +139,7 @@ async def _keep_house(studio: Container) -> None:
             await asyncio.to_thread(studio.uploads.sweep, uploads.DAYS)
         await asyncio.sleep(_ROUND_S)
         await studio.live.refresh()
+        await asyncio.to_thread(studio.tokens.load)
         rounds += 1
 
 

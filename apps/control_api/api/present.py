@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from apps.control_api.api.roles import caller_role
 from apps.control_api.api.security import Signer
 from apps.control_api.api.wire import avatars as wa
 from apps.control_api.api.wire import jobs as wj
@@ -24,8 +25,10 @@ class Present:
     def __init__(self, prefix: str, signer: Signer, tools: Tools) -> None:
         self._prefix, self._signer, self._tools = prefix, signer, tools
 
-    def url(self, path: str) -> str:
-        """Return the signed address of ``path`` below the API's prefix."""
+    def url(self, path: str) -> str | None:
+        """Return the signed address of ``path`` below the API's prefix; None to those who may read no picture."""
+        if caller_role.get() == "auditor":
+            return None
         return self._signer.url(self._prefix + path)
 
     def take(self, row: TakeRow, consent: Consent) -> wt.Take:

@@ -18,7 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.control_api import errors, log
+from apps.control_api.api import roles
 from apps.control_api.services.audit import Audit
+from apps.control_api.services.tokens import OWNER, Identity, Tokens
 from apps.control_api.settings import Settings
 
 PREFIX = "/api/v1"
@@ -119,6 +121,7 @@ class Gate:
     audit: Audit
     body_limit: Callable[[str, str], int]
     compatibility_paths: frozenset[str] = frozenset()
+    tokens: Tokens | None = None
     calls: Rate = field(init=False)
     failures: Rate = field(init=False)
 
@@ -144,10 +147,15 @@ class Gate:
         parts = urlsplit(origin)
         return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
 
-    def token_ok(self, header: str) -> bool:
-        """Compare a bearer token in constant time."""
+    def who(self, header: str) -> Identity | None:
+        """Return whose bearer token this is; the owner's is compared in constant time."""
         kind, _, given = header.partition(" ")
-        return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode())
+        given = given.strip()
+        if kind.lower() != "bearer" or not given:
+            return None
+        if hmac.compare_digest(given.encode(), self.token.encode()):
+            return OWNER
+        return self.tokens.who(given) if self.tokens is not None else None
 
 
 class BodyTooLargeError(HTTPException):
@@ -250,8 +258,13 @@ class Guard:
                 scope, receive, send, Refusal(403, "forbidden", "Compatibility routes answer on loopback only.", "")
             )
             return False
-        if self._gate.token_ok(headers.get("authorization", "")):
-            return True
+        if (caller := self._gate.who(headers.get("authorization", ""))) is not None:
+            scope["state"]["actor"] = caller.actor
+            roles.caller_role.set(caller.role)
+            if roles.may(caller.role, scope["method"], path.removeprefix(PREFIX)):
+                return True
+            await self._not_yours(scope, receive, send, caller)
+            return False
         query = scope.get("query_string", b"").decode("latin-1")
         if scope["method"] in ("GET", "HEAD") and "sig=" in query and self._gate.signer.allows(path, query):
             return True
@@ -274,6 +287,20 @@ class Guard:
                 self._gate.audit.record, "unknown", "sign_in_failed", 401, source=source, detail={"path": path}
             )
         return False
+
+    async def _not_yours(self, scope: Scope, receive: Receive, send: Send, caller: Identity) -> None:
+        """Refuse what a role may not do, and write it down."""
+        message = f"The role {caller.role} may not do this."
+        await refuse(scope, receive, send, Refusal(403, "forbidden", message, "Ask the studio's owner."))
+        await asyncio.to_thread(
+            self._gate.audit.record,
+            caller.actor,
+            "refused_by_role",
+            403,
+            object_kind=_kind_of(scope),
+            source=client_of(scope),
+            detail={"call": f"{scope['method']} {scope['path']}"[:200]},
+        )
 
     async def _call(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         seen, status, whole = 0, 0, False
@@ -305,7 +332,9 @@ class Guard:
 
     async def _note(self, scope: Scope, status: int) -> None:
         """Write the audit row of a mutating call, after its answer has gone out."""
-        if scope["method"] in _SAFE or (status < 400 and scope["path"].startswith(f"{PREFIX}/uploads/")):
+        if scope["method"] in _SAFE and "audit_as" not in scope["state"]:
+            return
+        if status < 400 and scope["path"].startswith(f"{PREFIX}/uploads/"):
             return  # every chunk of an upload is not an act; its creation is
         route, state = scope.get("route"), scope["state"]
         if getattr(route, "name", "") in ("create_event_ticket", "check_take_name"):
@@ -314,9 +343,9 @@ class Guard:
         await asyncio.to_thread(
             self._gate.audit.record,
             state.get("actor", "owner"),
-            getattr(route, "name", None) or f"{scope['method']} {scope['path']}"[:200],
+            state.get("audit_as") or getattr(route, "name", None) or f"{scope['method']} {scope['path']}"[:200],
             status,
-            object_kind=scope["path"].removeprefix(PREFIX).strip("/").split("/")[0].split(":")[0][:40],
+            object_kind=_kind_of(scope),
             object_id=state.get("object_id") or next(iter(ids.values()), None),
             source=client_of(scope),
             detail=state.get("audit_detail", {}),
@@ -335,6 +364,11 @@ class Guard:
                 {"limit": limit},
             ),
         )
+
+
+def _kind_of(scope: Scope) -> str:
+    """What a call is about, from its path: takes, avatars, live and so on."""
+    return str(scope["path"]).removeprefix(PREFIX).strip("/").split("/")[0].split(":")[0][:40]
 
 
 def client_of(scope: Scope) -> str:

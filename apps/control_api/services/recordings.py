@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from apps.control_api import log
+from apps.control_api.services import withdrawal
 from apps.control_api.services.events import emit
 from apps.control_api.services.paging import Slice, newest_first
 from apps.control_api.services.tools import Tools
@@ -44,10 +45,12 @@ class Recordings:
 
         Raises:
             ConflictError: it is not finished, or failed.
+            ForbiddenError: the consent of its person no longer covers showing it.
         """
         row = self.get(recording_id)
         if row.state != "ready":
             raise ConflictError(f"The recording is {row.state}.", "Stop it first, or choose one that is ready.")
+        withdrawal.require_showable(self._tools, row.avatar_id)
         return row, self._tools.files.existing(self.path(row.id))
 
     def begin(self, session_id: str, avatar_id: str) -> RecordingRow:

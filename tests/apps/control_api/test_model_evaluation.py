@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> PreparedTake:
 async def with_take(api: Api, drawn: PreparedTake, **consent: Any) -> str:
     """A prepared take; returns its id."""
     files, take_id = api.studio.tools.files, new_id()
-    files.take(take_id).symlink_to(drawn.folder)
+    shutil.copytree(drawn.folder, files.take(take_id))
     given = {"person": "Ada", "scope": ["train", "live", "export"], "statement": "I agree.", **consent}
     with api.studio.tools.database.write() as session:
         kept = Consent(**given)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
 from apps.control_api.api.deps import Cursor, Limit, Studio
 from apps.control_api.api.wire.base import Command
 from apps.control_api.api.wire.jobs import Job, JobLogLine, JobLogPage, JobPage, JobState, Priority
+from apps.control_api.services import withdrawal
 from lipsync.errors import NotFoundError
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -54,9 +55,12 @@ def list_job_logs(job_id: str, studio: Studio, limit: Limit = 200, cursor: Curso
 
 
 @router.get("/{job_id}/file", response_class=FileResponse)
-def get_job_file(job_id: str, studio: Studio) -> FileResponse:
+def get_job_file(job_id: str, request: Request, studio: Studio) -> FileResponse:
     """What a job made, for download (ranges allowed)."""
     row = studio.tools.jobs.get(job_id)
+    if row.kind.endswith(":export"):
+        request.state.audit_as = "download_export"  # here a person's likeness leaves the studio
+    withdrawal.require_servable(studio.tools, row)
     name = (row.result or {}).get("file")
     if not name:
         raise NotFoundError("This job made no file.", "Wait for its end, or choose a film or an export.")
