@@ -164,7 +164,7 @@ def main(take: BinaryIO, tell: Any) -> int:
             say("connected")
             _pump(take, pusher, wanted, say)
             pusher.close()
-        except OSError as error:
+        except (OSError, av.FFmpegError) as error:
             told = [text.strip() for _, _, text in lines if "Server error" in text]
             said = (told[-1] if told else error.strerror or str(error)).replace(wanted.key, "…")
             code = "push_refused" if told else "push_lost" if connected else "push_unreachable"
