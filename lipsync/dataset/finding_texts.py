@@ -133,10 +133,13 @@ TEXTS: dict[str, Text] = {
     "hdr": _text(
         ("不是 HDR。", "The picture is not HDR."),
         (
-            "画面为 HDR（{value}），颜色只能近似转换。",
-            "The picture is HDR ({value}); its colours are converted roughly.",
+            "画面为 HDR（{value}），已按 ITU 曲线转换为 SDR：高光会被压缩。",
+            "The picture is HDR ({value}); it is brought to SDR by the ITU's curve, which presses highlights together.",
         ),
-        ("请在相机设置中关闭 HDR。", "Switch HDR off in the camera's settings."),
+        (
+            "可以使用；若要颜色与所见一致，请在相机设置中关闭 HDR。",
+            "It can be used; for colours just as seen, switch HDR off in the camera's settings.",
+        ),
     ),
     "interlaced": _text(
         ("逐行扫描。", "The picture is progressive."),

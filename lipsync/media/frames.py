@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from lipsync.engine import FPS
 from lipsync.media.probe import MediaError, open_input, picture_stream
+from lipsync.media.tone import tone_mapped
 
 PixelFormat = Literal["bgr24", "gray", "yuv420p"]
 _LONGEST_GAP = 60
@@ -81,7 +82,7 @@ def read_frames(
         grid = start
         before: tuple[Fraction, av.VideoFrame] | None = None
         end = Fraction(0)
-        for frame in _deinterlaced(_decoded(container, stream)):
+        for frame in tone_mapped(_deinterlaced(_decoded(container, stream))):
             if frame.pts is None:
                 continue
             when = (frame.pts - first_pts) * base * fps
@@ -356,7 +357,7 @@ def scan(path: Path | str, *, every: float = 1.0, at_most: int = 120, budget: fl
         convert = _Converter("bgr24", float(stream.sample_aspect_ratio or 1) or 1.0)
         due = 0.0
         failed: list[int] = []
-        for frame in _decoded(container, stream, failed):
+        for frame in tone_mapped(_decoded(container, stream, failed)):
             if frame.pts is None:
                 continue
             when = max(0.0, (frame.pts - first_pts) * base)

@@ -19,7 +19,7 @@ from lipsync.errors import InvalidInputError
 VIDEO_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
 """Containers a take may come in. The list is also a guard: playlists and concat scripts could name other files."""
 AUDIO_FORMATS = VIDEO_FORMATS + ",wav,w64,aiff,flac,mp3,ogg,aac"
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _ENCRYPTED_ENTRY = re.compile(rb"enc[av]\0{6}")
 """A sample entry: its name, then six bytes that are always zero."""
 _PACKET_LIMIT = 60_000
@@ -231,7 +231,7 @@ def _describe(
         start=times[0] if times else 0.0,
         duration=duration,
         interlaced=bool(first.interlaced_frame),
-        hdr=_HDR_TRANSFERS.get(int(first.color_trc)),
+        hdr=HDR_TRANSFERS.get(int(first.color_trc)),
         colour={1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}.get(int(first.colorspace), "unknown"),
         full_range=int(first.color_range) == 2 or first.format.name.startswith("yuvj"),
         audio=_audio_info(container),
