@@ -25,15 +25,39 @@ class Sink(Protocol):
         """Take 10 ms. Must not block and must not keep more than a bounded number."""
 
 
+class Timer(Protocol):
+    """What the time is, and waiting for a while."""
+
+    def time(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; may take longer, never shorter."""
+
+
+class LoopTimer:
+    """The event loop's own time."""
+
+    def time(self) -> float:
+        """Seconds."""
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
 class Clock:
     """Pulls frames from the playout buffer at their time.
 
     Args:
         playout: The session's buffer.
         on_frame: Told every MediaFrame when its sound begins.
+        timer: Whose time it keeps.
     """
 
-    def __init__(self, playout: Playout, on_frame: Callable[[MediaFrame], None]) -> None:
+    def __init__(self, playout: Playout, on_frame: Callable[[MediaFrame], None], timer: Timer | None = None) -> None:
+        self._timer = timer or LoopTimer()
         self.sinks: list[Sink] = []
         self.late_ms = 0.0
         self.skipped = 0
@@ -53,8 +77,7 @@ class Clock:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
+        due = self._timer.time()
         while True:
             late = await self._until(due)
             if late > STANDSTILL_S:
@@ -80,11 +103,10 @@ class Clock:
             due += FRAME_S
 
     async def _until(self, due: float) -> float:
-        loop = asyncio.get_running_loop()
-        wait = due - loop.time()
+        wait = due - self._timer.time()
         if wait > 0:
-            await asyncio.sleep(wait)
-        late = max(0.0, loop.time() - due)
+            await self._timer.sleep(wait)
+        late = max(0.0, self._timer.time() - due)
         # A maximum that is forgotten slowly: half of it in about half a minute.
         self.late_ms = max(late * 1000, self.late_ms * 0.9995)
         return late

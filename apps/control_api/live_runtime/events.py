@@ -76,6 +76,22 @@ class TurnStats:
 
 
 @dataclass(frozen=True)
+class StageTime:
+    """What turns spent in one stage lately: from the stage before it until the first of the turn left it, in ms.
+
+    Attributes:
+        stage: Its name.
+        turns: How many turns are counted.
+        p50_ms, p95_ms: Half of them, and all but a twentieth, took no longer.
+    """
+
+    stage: str
+    turns: int
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True)
 class SessionStats:
     """A session at a glance.
 
@@ -90,6 +106,8 @@ class SessionStats:
         encode_ms: Mean time to encode a picture lately.
         late_ms: Greatest delay of the playout clock lately.
         dropped_pictures: Pictures a client's encoder had no time for.
+        jitter_frames: How much later than at a steady pace pictures became ready lately.
+        stages: The latency budget: what each stage took lately.
         turns: The last turns, newest last.
     """
 
@@ -113,4 +131,6 @@ class SessionStats:
     width: int
     height: int
     engine: str
+    jitter_frames: int
+    stages: tuple[StageTime, ...]
     turns: tuple[TurnStats, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -72,7 +71,7 @@ class Painter:
         Speech drawn with the new look's engine begins it; in quiet it begins with the next picture.
         """
         self._next = look
-        self._impatient_at = time.monotonic() + IMPATIENT_S
+        self._impatient_at = asyncio.get_running_loop().time() + IMPATIENT_S
         self._changed.clear()
         self._playout.work.set()
         while self._next is look:
@@ -95,7 +94,7 @@ class Painter:
             await playout.work.wait()
             playout.work.clear()
             while playout.watched:
-                entries = playout.take_speech(self._batch, self._batch * self.paint_ms / 1000)
+                entries = playout.take_speech(self._batch, self.paint_ms / 1000)
                 pose = None if entries else playout.take_idle()
                 if not entries and pose is None:
                     if not playout.speaking and not playout.buffered:
@@ -104,7 +103,7 @@ class Painter:
                 await self._draw(entries, pose)
 
     async def _draw(self, entries: list[Entry], pose: int | None) -> None:
-        started = time.monotonic()
+        started = asyncio.get_running_loop().time()
         try:
             if entries:
                 await self._speech(entries)
@@ -126,7 +125,9 @@ class Painter:
             await asyncio.sleep(0.02)
             return
         if entries:
-            self.paint_ms += 0.2 * ((time.monotonic() - started) * 1000 / len(entries) - self.paint_ms)
+            took = (asyncio.get_running_loop().time() - started) * 1000 / len(entries)
+            # Slower is believed sooner than faster: what is promised too early is not seen at all.
+            self.paint_ms += (0.5 if took > self.paint_ms else 0.2) * (took - self.paint_ms)
 
     def _largest(self) -> int:
         """Where the engine gains nothing from batches they stay small, so that an interrupt never waits for one."""
@@ -156,7 +157,9 @@ class Painter:
         if look is not None:
             engine = entry.frame.engine if entry is not None and entry.frame is not None else None
             idle = entry is None and not self._playout.speaking
-            if engine is look.engine or (idle and (self._quiet() or time.monotonic() > self._impatient_at)):
+            if engine is look.engine or (
+                idle and (self._quiet() or asyncio.get_running_loop().time() > self._impatient_at)
+            ):
                 self._begin(look, pose)
         for cue in list(self.cues):
             if cue.due(entry.turn if entry is not None else 0, self._playout.speaking):

@@ -30,6 +30,12 @@ _CUT_SHARE = 0.25
 """How much of the last spoken picture is left in the first one after a cut: a mouth that shuts quickly."""
 _RAMP = 240
 """Samples over which cut sound dies away (5 ms), so that a stop does not click."""
+_RUNS = 8
+"""Runs of speech the jitter is judged by."""
+_JUDGED = 50
+"""Frames of a run that are judged: two seconds."""
+_STAND = 4
+"""Ticks the head may stand still before speech."""
 _PATIENCE = 15
 """Ticks after which speech begins even with no picture drawn."""
 
@@ -43,6 +49,7 @@ class Entry:
     first: bool = False
     pose: int = -1
     weight: float = 1.0
+    place: int = 0
     taken: bool = False
     gone: bool = False
     picture: Picture | None = field(default=None, repr=False)
@@ -62,7 +69,8 @@ class Playout:
         self.speaking = False
         self.pose = 0
         self.number = 0
-        self.start_frames = 2
+        self.jitter = 0
+        self._learned = 2
         self.held = self.gaps = 0
         self.work = asyncio.Event()
         self.room = asyncio.Event()
@@ -75,7 +83,10 @@ class Playout:
         self._last_pose = 0
         self._run = 0
         self._clean_runs = 0
-        self._patience = 0
+        self._drawn_from = 0
+        self._lates: deque[int] = deque(maxlen=_RUNS)
+        self._late = 0
+        self._patience = self._stood = 0
         self._still, self._still_look = still, look
         self._shown_speech = False
         self._leaving = 0.5
@@ -93,6 +104,11 @@ class Playout:
     def _hushed(self) -> bool:
         """Whether speech waits for the end of an action: ``quiet_until`` is the first pose after it."""
         return self.watched and not self.speaking and self.pose + 1 < self.quiet_until
+
+    @property
+    def start_frames(self) -> int:
+        """Drawn frames a run of speech waits for: as many as pictures came late by lately, at least two."""
+        return min(MAX_START, max(self._learned, self.jitter + 1))
 
     # -- makers ------------------------------------------------------------------------------------------------------
 
@@ -130,34 +146,46 @@ class Playout:
 
     # -- the painter -------------------------------------------------------------------------------------------------
 
-    def take_speech(self, most: int, delay_s: float) -> list[Entry]:
+    def take_speech(self, most: int, each_s: float) -> list[Entry]:
         """The next frames to draw, in order, with their poses; empty where enough are drawn.
 
         Args:
             most: Frames at most.
-            delay_s: How long the caller expects until they are drawn.
+            each_s: How long the caller expects to draw one. No more are given than can be drawn in time, and frames
+                that will have been played before theirs is drawn are left without: so an engine slower than real time
+                shows every picture it makes.
         """
         if self._hushed:
             return []
         ready = sum(1 for e in self._entries if e.frame is not None and e.taken)
         chosen: list[Entry] = []
+        missed = int(each_s / FRAME_S + 0.6) if self.speaking else 0
+        until = -1
         for entry in self._entries:
+            until += entry.frame is not None
             if entry.frame is None or entry.taken:
                 continue
+            if self.speaking and not chosen:
+                most = min(most, max(1, int(until * FRAME_S / max(each_s, 1e-6))))
             if len(chosen) >= most or ready + len(chosen) >= AHEAD:
                 break
             if self._run == 0:
-                self._last_pose = self.pose + 1 + int(delay_s / FRAME_S)
+                self._last_pose = self.pose + 1 + int(self.start_frames * each_s / FRAME_S)
             if self._run < len(FADE_IN):
                 entry.weight = min(entry.weight, FADE_IN[self._run])
             self._last_pose += 1
             self._run += 1
-            entry.pose, entry.taken = self._last_pose, True
-            chosen.append(entry)
+            entry.pose, entry.taken, entry.place = self._last_pose, True, self._run
+            if until >= missed:
+                chosen.append(entry)
         return chosen
 
     def draw_done(self, entry: Entry, picture: Picture | None, look: int = 0) -> None:
         """Hand a drawn frame in; one that was played or cut meanwhile is ignored. None: it could not be drawn."""
+        if entry.place == 1:
+            self._drawn_from, self._late = self.number, 0
+        elif entry.place < _JUDGED:
+            self._late = max(self._late, self.number - self._drawn_from - entry.place + 1)
         if not entry.gone:
             entry.picture, entry.look = picture, look
 
@@ -215,7 +243,7 @@ class Playout:
         assert frame is not None, "end marks are popped before"  # noqa: S101
         began = not self.speaking
         self.speaking = True
-        self._patience = 0
+        self._patience = self._stood = 0
         held = head.picture is None and self.watched
         if head.picture is not None:
             picture = head.picture
@@ -228,7 +256,7 @@ class Playout:
             if held:
                 self.held += 1
                 self._clean_runs = 0
-                self.start_frames = min(self.start_frames + 1, MAX_START) if self._run < 25 else self.start_frames
+                self._learned = min(self._learned + 1, MAX_START) if self._run < 25 else self._learned
         if not head.taken:
             self._last_pose = max(self._last_pose, self.pose)
         self._shown_speech = True
@@ -242,9 +270,16 @@ class Playout:
         return MediaFrame(head.turn, number, frame.sound, picture_out, held, head.first, last)
 
     def _rest(self, number: int) -> MediaFrame:
-        self.pose += 1
-        picture, look = self._idle.pop(self.pose, (None, 0))
-        held = picture is None and self.watched
+        head = next((e for e in self._entries if e.frame is not None), None)
+        if head is not None and head.taken and head.pose <= self.pose + 1 and self._stood < _STAND:
+            # Speech about to begin is drawn for the next pose: to stand still for a moment shows less than to go back.
+            self._stood += 1
+            picture, look, held = None, 0, False
+        else:
+            self.pose += 1
+            self._stood = 0
+            picture, look = self._idle.pop(self.pose, (None, 0))
+            held = picture is None and self.watched
         if picture is not None:
             # Out of speech the picture dissolves over one frame: neighbours in the cycle differ by a breath of motion.
             joined = self._shown_speech and look == self._still_look
@@ -275,14 +310,18 @@ class Playout:
     def _stop_run(self, ran_dry: bool) -> None:
         self.speaking = False
         self._run = 0
+        # One slow run in eight is an accident; two are how this machine is.
+        self._lates.append(self._late)
+        self.jitter = sorted(self._lates)[-2] if len(self._lates) > 1 else 0
+        self._late = 0
         if ran_dry:
             self.gaps += 1
             self._clean_runs = 0
-            self.start_frames = min(self.start_frames + 2, MAX_START)
+            self._learned = min(self._learned + 2, MAX_START)
         else:
             self._clean_runs += 1
-            if self._clean_runs >= 3 and self.start_frames > 2:
-                self.start_frames -= 1
+            if self._clean_runs >= 3 and self._learned > 2:
+                self._learned -= 1
                 self._clean_runs = 0
 
     def _pop_ends(self, turn: int | None = None) -> bool:

@@ -266,7 +266,12 @@ class LiveSession:
             return None
         pcm = await asyncio.to_thread(load_audio, spec.sound, LIVE_RATE)
         turn = self._begin(False)
-        await self.scene.act(spec, turn)
+        try:
+            await self.scene.act(spec, turn)
+        except StudioError:
+            self.turns.end(turn, "failed")
+            self._emit("turn_ended", turn=turn, outcome="failed")
+            raise
         await self._reply.put(PcmFrame(turn, pcm, LIVE_RATE))
         await self._reply.put(TextEndFrame(turn))
         return turn
@@ -319,7 +324,7 @@ class LiveSession:
     def stats(self) -> SessionStats:
         """The session at a glance."""
         audience, playout = self.audience, self.playout
-        encode = [c.encode_ms for c in audience.connected]
+        encode = [c.encode_ms for c in (*audience.connected, *audience.streams)]
         return SessionStats(
             id=self.id,
             state=self.state,
@@ -337,10 +342,12 @@ class LiveSession:
             paint_ms=round(self.scene.painter.paint_ms, 2),
             encode_ms=round(max(encode, default=0.0), 2),
             late_ms=round(self.clock.late_ms, 2),
-            dropped_pictures=sum(c.dropped for c in audience.clients),
+            dropped_pictures=sum(c.dropped for c in (*audience.clients, *audience.streams)),
             width=audience.width,
             height=audience.height,
             engine=self.host.engine.name,
+            jitter_frames=playout.jitter,
+            stages=self.turns.times.summary(),
             turns=self.turns.stats(),
         )
 

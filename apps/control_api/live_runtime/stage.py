@@ -73,7 +73,9 @@ class StageRunner:
                 self._work = None
         finally:
             if self._work is not None:
-                self._work.cancel()
+                # Cancelled twice, what is being tidied up after the first time would be left half done.
+                if not self._work.cancelling():
+                    self._work.cancel()
                 await asyncio.wait({self._work})
             await self.stage.close()
 

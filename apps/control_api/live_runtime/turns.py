@@ -8,9 +8,9 @@ from collections import OrderedDict
 from typing import Literal
 
 from apps.control_api.live_runtime.events import TurnStats
+from apps.control_api.live_runtime.times import STAGES, StageTimes
 
 Outcome = Literal["spoken", "interrupted", "failed"]
-STAGES = ("reply", "speak", "animate", "paint", "playout", "encode")
 _KEPT = 50
 
 
@@ -38,6 +38,7 @@ class Turns:
     def __init__(self) -> None:
         self.last = 0
         self.floor = 1
+        self.times = StageTimes()
         self._kept: OrderedDict[int, Turn] = OrderedDict()
 
     def begin(self) -> Turn:
@@ -95,7 +96,10 @@ class Turns:
         turn = self._kept.get(number)
         if turn is None or stage in turn.passed:
             return False
-        turn.passed[stage] = time.monotonic()
+        now = turn.passed[stage] = time.monotonic()
+        if stage in STAGES:
+            before = [turn.passed[name] for name in STAGES[: STAGES.index(stage)] if name in turn.passed]
+            self.times.add(stage, (now - (before[-1] if before else turn.began)) * 1000)
         return True
 
     def asked_aloud(self, number: int, capture_ms: float, recognise_ms: float) -> None:

@@ -158,6 +158,15 @@ class TurnStats(Wire):
     encode: float | None
 
 
+class StageTime(Wire):
+    """What turns spent in a stage lately: milliseconds from the stage before until its first result."""
+
+    stage: Literal["capture", "recognise", "reply", "speak", "animate", "paint", "playout", "encode"]
+    turns: int
+    p50_ms: float
+    p95_ms: float
+
+
 class SessionStats(Wire):
     """How a session runs; times in milliseconds."""
 
@@ -181,6 +190,8 @@ class SessionStats(Wire):
     width: int
     height: int
     engine: str
+    jitter_frames: int = Field(description="How much later than at a steady pace pictures became ready lately.")
+    stages: list[StageTime] = Field(description="The latency budget, in the order speech passes it.")
     turns: list[TurnStats]
 
 

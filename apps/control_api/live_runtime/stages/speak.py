@@ -111,7 +111,8 @@ class SpeakStage(Stage):
         async with aclosing(tts.stream(sentence, self.voice, self._token(turn))) as chunks:
             while True:
                 try:
-                    pcm = await asyncio.wait_for(anext(chunks), self._stall_s)
+                    async with asyncio.timeout(self._stall_s):
+                        pcm = await anext(chunks)
                 except StopAsyncIteration:
                     return
                 except TimeoutError:

@@ -990,7 +990,7 @@ export interface paths {
         put?: never;
         /**
          * Register Model
-         * @description Register an uploaded bundle as a version in review; anything else is refused with the reason.
+         * @description Register an uploaded bundle or public checkpoint as a version in review; all else is refused with the reason.
          */
         post: operations["register_model"];
         delete?: never;
@@ -2875,7 +2875,7 @@ export interface components {
         };
         /**
          * Model
-         * @description One version of an avatar or a voice.
+         * @description One version of an avatar or a voice, or weights of a public network (``base``).
          */
         Model: {
             /** Consent Id */
@@ -2910,7 +2910,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "avatar" | "voice";
+            kind: "avatar" | "voice" | "base";
             /** Live */
             live: boolean;
             /** Metrics */
@@ -2972,15 +2972,30 @@ export interface components {
         };
         /**
          * ModelRegister
-         * @description Register a bundle that was uploaded (zip), as a version of an avatar of its own or of one that exists.
+         * @description Register an uploaded file: a bundle of ours, or weights of a public network (torch, safetensors, ONNX).
          */
         ModelRegister: {
-            /** Avatar Id */
+            /**
+             * Avatar Id
+             * @description Of which avatar a bundle is a version.
+             */
             avatar_id?: string | null;
+            /** @description Of the person, for a bundle of nobody here. */
+            consent?: components["schemas"]["ConsentCreate"] | null;
             /** Name */
             name?: string | null;
+            /**
+             * Sha256
+             * @description What the file has to be.
+             */
+            sha256?: string | null;
             /** Upload Id */
             upload_id: string;
+            /**
+             * Voice Id
+             * @description Of which voice a bundle is a version.
+             */
+            voice_id?: string | null;
         };
         /**
          * ModelReview
@@ -3656,6 +3671,11 @@ export interface components {
             held: number;
             /** Id */
             id: string;
+            /**
+             * Jitter Frames
+             * @description How much later than at a steady pace pictures became ready lately.
+             */
+            jitter_frames: number;
             /** Late Ms */
             late_ms: number;
             /** Paint Ms */
@@ -3666,6 +3686,11 @@ export interface components {
             skipped: number;
             /** Speaking */
             speaking: boolean;
+            /**
+             * Stages
+             * @description The latency budget, in the order speech passes it.
+             */
+            stages: components["schemas"]["StageTime"][];
             /** Start Frames */
             start_frames: number;
             /**
@@ -3796,6 +3821,23 @@ export interface components {
             outputs: number;
             /** Rate */
             rate: number;
+        };
+        /**
+         * StageTime
+         * @description What turns spent in a stage lately: milliseconds from the stage before until its first result.
+         */
+        StageTime: {
+            /** P50 Ms */
+            p50_ms: number;
+            /** P95 Ms */
+            p95_ms: number;
+            /**
+             * Stage
+             * @enum {string}
+             */
+            stage: "capture" | "recognise" | "reply" | "speak" | "animate" | "paint" | "playout" | "encode";
+            /** Turns */
+            turns: number;
         };
         /**
          * Storage
@@ -10363,7 +10405,7 @@ export interface operations {
             query?: {
                 /** @description `next_cursor` of the page before. */
                 cursor?: string | null;
-                kind?: ("avatar" | "voice") | null;
+                kind?: ("avatar" | "voice" | "base") | null;
                 /** @description Items at most. */
                 limit?: number;
                 owner_id?: string | null;
