@@ -4,10 +4,36 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from typing import Any
 
 _QUERY = "name,utilization.gpu,memory.used,memory.total,temperature.gpu"
 _PATIENCE_S = 3
+
+
+class _Meter:
+    """How busy the processor was since it was asked last. psutil's own figure starts anew in every thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._before: tuple[float, float] | None = None
+        self._share = 0.0
+
+    def read(self) -> float:
+        import psutil
+
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        # A guest's time is counted in its host's too.
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        with self._lock:
+            before, self._before = self._before, (idle, total)
+            if before is not None and total - before[1] > 0.05:
+                self._share = min(1.0, max(0.0, 1 - (idle - before[0]) / (total - before[1])))
+            return self._share
+
+
+_CPU = _Meter()
 
 
 def load() -> dict[str, Any]:
@@ -16,7 +42,7 @@ def load() -> dict[str, Any]:
 
     memory = psutil.virtual_memory()
     return {
-        "cpu": psutil.cpu_percent(interval=None) / 100,
+        "cpu": _CPU.read(),
         "memory_used": memory.total - memory.available,
         "memory_total": memory.total,
         "gpus": _gpus(),

@@ -45,6 +45,12 @@ export const queries = {
   settings: () => queryOptions({ queryKey: ["settings"], queryFn: () => must(api().GET("/api/v1/settings")) }),
   services: () =>
     queryOptions({ queryKey: ["services"], queryFn: async () => (await must(api().GET("/api/v1/settings/services"))).items }),
+  recognisers: () =>
+    queryOptions({
+      queryKey: ["recognisers"],
+      queryFn: async () => (await must(api().GET("/api/v1/system/recognisers"))).items,
+      staleTime: 300_000,
+    }),
   storage: () =>
     queryOptions({ queryKey: ["storage"], queryFn: () => must(api().GET("/api/v1/system/storage")), staleTime: 0 }),
   load: () =>

@@ -17,6 +17,7 @@ const PATHS = {
   upload: "M12 16V5M7 10l5-5 5 5M4 19h16",
   play: "M8 5v14l11-7z",
   stop: "M7 7h10v10H7z",
+  record: "M12 18a6 6 0 1 0 0-12 6 6 0 0 0 0 12zM12 13.500a1.500 1.500 0 1 0 0-3 1.500 1.500 0 0 0 0 3z",
   out: "M14 4h5v16h-5M10 8l-4 4 4 4M6 12h9",
 } as const;
 

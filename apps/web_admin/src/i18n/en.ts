@@ -1,3 +1,4 @@
+import { studioFloorEn } from "./areas/live";
 import { settingsEn } from "./areas/settings";
 
 /** English. The Chinese file has the same keys; the compiler and a test hold them together. */
@@ -28,6 +29,7 @@ export default {
     settings: "Settings",
   },
   settings: settingsEn,
+  floor: studioFloorEn,
   time: {
     seconds: "{{count}} s",
     minutes: "{{minutes}} min {{seconds}} s",

@@ -1,3 +1,4 @@
+import { studioFloorZh } from "./areas/live";
 import { settingsZh } from "./areas/settings";
 import type en from "./en";
 
@@ -29,6 +30,7 @@ const zh: typeof en = {
     settings: "设置",
   },
   settings: settingsZh,
+  floor: studioFloorZh,
   time: { seconds: "{{count}} 秒", minutes: "{{minutes}} 分 {{seconds}} 秒", hours: "{{hours}} 小时 {{minutes}} 分" },
   severity: { ok: "正常", warning: "提示", error: "问题" },
   start: { failed: "工作室未能启动", reason: "控制服务在就绪之前退出了，最后的输出如下：", again: "重新启动" },

@@ -14,6 +14,7 @@ class FakePeer {
   remote: unknown = null;
   closed = false;
   directions: string[] = [];
+  sent: unknown[] = [];
   ontrack: ((event: { track: unknown }) => void) | null = null;
   onconnectionstatechange: (() => void) | null = null;
 
@@ -22,6 +23,7 @@ class FakePeer {
   }
   addTransceiver(kind: string, { direction }: { direction: string }) {
     this.directions.push(`${kind} ${direction}`);
+    return { sender: { replaceTrack: (track: unknown) => Promise.resolve(this.sent.push(track)) } };
   }
   createOffer() {
     return Promise.resolve({ type: "offer", sdp: "offer sdp" });
@@ -73,7 +75,7 @@ describe("live connection", () => {
     const seen: string[] = [];
     live.subscribe(() => seen.push(live.state().name));
     await live.open({ avatar_id: "a1" });
-    expect(peers[0]?.directions).toEqual(["audio recvonly", "video recvonly"]);
+    expect(peers[0]?.directions).toEqual(["audio sendrecv", "video recvonly"]);
     expect(peers[0]?.remote).toEqual({ type: "answer", sdp: "answer sdp" });
     peers[0]?.become("connected");
     expect(seen).toEqual(["idle", "opening", "connecting", "live"]);

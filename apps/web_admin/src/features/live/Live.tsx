@@ -1,94 +1,31 @@
-import { Button, Group, Select, Stack, Text, Title } from "@mantine/core";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { Group, Stack, Tabs, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 import { queries } from "../../api/queries";
-import type { Avatar, Background, Session, Voice } from "../../api/types";
+import type { Avatar, Session } from "../../api/types";
+import { useEvents } from "../../app/EventsProvider";
 import { Empty } from "../../components/Empty";
 import { LinkButton } from "../../components/LinkButton";
 import { Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
-import { BackgroundChoice, CALM, isComplete } from "./BackgroundChoice";
+import { Actions } from "./Actions";
 import { live } from "./live_connection";
+import { MicrophoneButtons, Transcript } from "./MicrophonePanel";
 import { OpenSessions } from "./OpenSessions";
-import { voiceName } from "../voices/voice_name";
+import { Outputs } from "./Outputs";
+import { player } from "./playlist";
+import { RecordButton, Recordings } from "./Record";
+import { Room } from "./Room";
 import { SayBox } from "./SayBox";
+import { Setup } from "./Setup";
 import { Stage } from "./Stage";
 import { StatsPanel } from "./StatsPanel";
-
-const AUTO = "";
+import { useInterruptKey } from "./use_interrupt_key";
 
 function usableAvatars(avatars: readonly Avatar[]): Avatar[] {
   return avatars.filter((avatar) => avatar.state === "ready" || avatar.state === "preview");
-}
-
-interface SetupProps {
-  readonly avatars: readonly Avatar[];
-  readonly voices: readonly Voice[];
-  readonly first: string | null;
-}
-
-function Setup({ avatars, voices, first }: SetupProps) {
-  const { t, i18n } = useTranslation();
-  const client = useQueryClient();
-  const state = useSyncExternalStore(live.subscribe, live.state);
-  const [avatarId, setAvatarId] = useState(first ?? avatars[0]?.id ?? "");
-  const [voiceId, setVoiceId] = useState(AUTO);
-  const [background, setBackground] = useState<Background>(CALM);
-  const running = state.name === "opening" || state.name === "connecting" || state.name === "live";
-  const start = async () => {
-    await live.close();
-    await live.open({
-      avatar_id: avatarId,
-      voice_id: voiceId === AUTO ? null : voiceId,
-      transport: "webrtc",
-      background,
-      mark: { language: i18n.language === "en" ? "en" : "zh" },
-    });
-    await client.invalidateQueries({ queryKey: ["sessions"] });
-  };
-  const stop = async () => {
-    await live.close();
-    await client.invalidateQueries({ queryKey: ["sessions"] });
-  };
-  return (
-    <Stack className="panel" gap="sm">
-      <Title order={2} size="h5">
-        {t("live.setup")}
-      </Title>
-      <Select
-        label={t("live.avatar")}
-        value={avatarId}
-        onChange={(value) => value !== null && setAvatarId(value)}
-        allowDeselect={false}
-        data={avatars.map((avatar) => ({ value: avatar.id, label: `${avatar.name} · ${t(`avatarState.${avatar.state}`)}` }))}
-      />
-      <Select
-        label={t("live.voice")}
-        value={voiceId}
-        onChange={(value) => setVoiceId(value ?? AUTO)}
-        allowDeselect={false}
-        data={[{ value: AUTO, label: t("live.voiceAuto") }, ...voices.filter((voice) => voice.language !== "auto").map((voice) => ({ value: voice.id, label: voiceName(voice, t) }))]}
-      />
-      <BackgroundChoice value={background} onChange={setBackground} />
-      <Group gap="sm">
-        <Button disabled={avatarId === "" || !isComplete(background)} loading={state.name === "opening"} onClick={() => void start()}>
-          {running ? t("live.restart") : t("live.start")}
-        </Button>
-        {running && (
-          <Button variant="default" onClick={() => void stop()}>
-            {t("live.stop")}
-          </Button>
-        )}
-      </Group>
-      {running && (
-        <Text size="sm" c="dimmed">
-          {t("live.restartHint")}
-        </Text>
-      )}
-    </Stack>
-  );
 }
 
 /** Joins the session named in the address, as the demo's link does. */
@@ -99,6 +36,43 @@ function useJoin(sessions: readonly Session[] | undefined, wanted: string | null
   }, [sessions, wanted]);
 }
 
+/** What is done with a session: words, the room, the outputs. All stay as they are while another one is looked at. */
+function Desk({ sessionId }: { sessionId: string }) {
+  const { t } = useTranslation();
+  return (
+    <Tabs className="panel" defaultValue="speak">
+      <Tabs.List mb="md">
+        {(["speak", "room", "outputs"] as const).map((name) => (
+          <Tabs.Tab key={name} value={name}>
+            {t(`floor.tabs.${name}`)}
+          </Tabs.Tab>
+        ))}
+      </Tabs.List>
+      <Tabs.Panel value="speak">
+        <SayBox connection={live} sessionId={sessionId} canChat />
+      </Tabs.Panel>
+      <Tabs.Panel value="room">
+        <Room connection={live} sessionId={sessionId} />
+      </Tabs.Panel>
+      <Tabs.Panel value="outputs" keepMounted={false}>
+        <Outputs sessionId={sessionId} />
+      </Tabs.Panel>
+    </Tabs>
+  );
+}
+
+function Controls({ session }: { session: Session }) {
+  return (
+    <Stack className="panel" gap="sm" p="md">
+      <Group gap="sm" align="flex-start">
+        <MicrophoneButtons sessionId={session.id} />
+        <RecordButton sessionId={session.id} />
+      </Group>
+      <Actions avatarId={session.avatar_id} sessionId={session.id} />
+    </Stack>
+  );
+}
+
 export function Live() {
   const { t } = useTranslation();
   const [params] = useSearchParams();
@@ -107,7 +81,12 @@ export function Live() {
   const voices = useQuery(queries.voices());
   const sessions = useQuery(queries.sessions());
   useJoin(sessions.data, params.get("session"));
-  const sessionId = state.name === "live" ? state.session.id : null;
+  const session = state.name === "live" ? state.session : null;
+  useInterruptKey(live, session !== null);
+  useEvents((event) => {
+    const { turn, outcome } = event.type === "live" ? (event.data ?? {}) : {};
+    if (event.type === "live" && event.name === "turn_ended" && typeof turn === "number") player.ended(turn, outcome);
+  });
   return (
     <>
       <PageHead title={t("live.title")} lead={t("live.lead")} />
@@ -123,16 +102,19 @@ export function Live() {
                 <Stage state={state}>
                   <Text>{t("live.idle")}</Text>
                 </Stage>
-                {sessionId !== null && <StatsPanel connection={live} sessionId={sessionId} />}
+                {session !== null && (
+                  <>
+                    <Controls session={session} />
+                    <Transcript sessionId={session.id} />
+                    <StatsPanel connection={live} sessionId={session.id} />
+                  </>
+                )}
               </Stack>
               <Stack>
-                {sessionId !== null && (
-                  <div className="panel">
-                    <SayBox connection={live} sessionId={sessionId} canChat />
-                  </div>
-                )}
+                {session !== null && <Desk key={session.id} sessionId={session.id} />}
                 <Setup avatars={usableAvatars(all)} voices={voices.data ?? []} first={params.get("avatar")} />
-                <OpenSessions sessions={sessions.data ?? []} avatars={all} current={sessionId} />
+                <OpenSessions sessions={sessions.data ?? []} avatars={all} current={session?.id ?? null} />
+                <Recordings />
               </Stack>
             </div>
           )

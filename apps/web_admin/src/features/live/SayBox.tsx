@@ -1,31 +1,15 @@
 import { Button, Group, SegmentedControl, Stack, Text, Textarea } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { type KeyboardEvent, useState } from "react";
+import { type KeyboardEvent, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { useEvents } from "../../app/EventsProvider";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Icon } from "../../components/Icon";
 import { Tag, type Tone } from "../../components/Tag";
 import type { LiveConnection } from "./live_connection";
-
-type Outcome = "waiting" | "speaking" | "spoken" | "interrupted" | "failed";
-
-interface Line {
-  /** Session and turn: turns are counted anew in each session. */
-  readonly id: string;
-  readonly turn: number;
-  readonly text: string;
-}
+import { type Outcome, spoken } from "./spoken";
 
 const TONES: Record<Outcome, Tone> = { waiting: "idle", speaking: "info", spoken: "ok", interrupted: "warning", failed: "error" };
-const KEPT = 30;
-
-function outcomeOf(name: string, data: Readonly<Record<string, unknown>>): Outcome | null {
-  if (name === "turn_first_frame") return "speaking";
-  if (name !== "turn_ended") return null;
-  const { outcome } = data;
-  return outcome === "spoken" || outcome === "interrupted" ? outcome : "failed";
-}
 
 interface SayBoxProps {
   readonly connection: LiveConnection;
@@ -33,36 +17,57 @@ interface SayBoxProps {
   readonly canChat: boolean;
 }
 
+function History({ sessionId }: { sessionId: string | null }) {
+  const { t } = useTranslation();
+  const { lines, outcomes, answers } = useSyncExternalStore(spoken.subscribe, spoken.state);
+  return (
+    <Stack gap={8} component="ol" p={0} m={0} style={{ listStyle: "none", maxHeight: 320, overflowY: "auto" }} tabIndex={0} aria-label={t("live.history")}>
+      {lines
+        .filter((line) => line.sessionId === sessionId)
+        .map((line) => {
+          const outcome = outcomes[line.id] ?? "waiting";
+          const answer = answers[line.id];
+          return (
+            <li key={line.id} data-turn={line.turn} data-outcome={outcome}>
+              <Group gap="sm" wrap="nowrap" justify="space-between">
+                <Text size="sm" lineClamp={2}>
+                  {line.text}
+                </Text>
+                <Tag tone={TONES[outcome]}>{t(`outcome.${outcome}`)}</Tag>
+              </Group>
+              {answer !== undefined && (
+                <Text size="sm" c="dimmed" className="answer">
+                  {answer}
+                </Text>
+              )}
+            </li>
+          );
+        })}
+    </Stack>
+  );
+}
+
 /** Words for the avatar to speak or to answer, what became of them, and the key that stops it. */
 export function SayBox({ connection, sessionId, canChat }: SayBoxProps) {
   const { t } = useTranslation();
   const [text, setText] = useState("");
   const [mode, setMode] = useState<"say" | "chat">("say");
-  const [lines, setLines] = useState<readonly Line[]>([]);
-  // By line, apart from the lines: the first frame is often told before the request that asked for it is answered.
-  const [outcomes, setOutcomes] = useState<Readonly<Record<string, Outcome>>>({});
   const say = useMutation({
     mutationFn: (words: string) => connection.say(words, mode, false),
     onSuccess: (turn, words) => {
-      setLines((known) => [{ id: `${sessionId}/${turn}`, turn, text: words }, ...known].slice(0, KEPT));
+      if (sessionId !== null) spoken.add(sessionId, turn, words, mode === "chat");
       setText("");
     },
   });
   const interrupt = useMutation({ mutationFn: () => connection.interrupt() });
 
   useEvents((event) => {
-    if (event.type !== "live" || event.session_id !== sessionId) return;
-    const data = event.data ?? {};
-    const outcome = outcomeOf(event.name, data);
-    const { turn } = data;
-    if (outcome === null || typeof turn !== "number") return;
-    setOutcomes((known) => ({ ...known, [`${sessionId}/${turn}`]: outcome }));
+    if (event.type === "live") spoken.hear(event.session_id, event.name, event.data ?? {});
   });
 
   const ready = sessionId !== null && text.trim() !== "";
   const onKey = (event: KeyboardEvent) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && ready) say.mutate(text.trim());
-    if (event.key === "Escape" && sessionId !== null) interrupt.mutate();
   };
   return (
     <Stack gap="sm">
@@ -100,19 +105,7 @@ export function SayBox({ connection, sessionId, canChat }: SayBoxProps) {
       </Group>
       {say.isError && <ErrorNote error={say.error} />}
       {interrupt.isError && <ErrorNote error={interrupt.error} />}
-      <Stack gap={6} component="ol" p={0} m={0} style={{ listStyle: "none" }} aria-label={t("live.history")}>
-        {lines.map((line) => {
-          const outcome = outcomes[line.id] ?? "waiting";
-          return (
-            <Group key={line.id} component="li" gap="sm" wrap="nowrap" justify="space-between" data-turn={line.turn} data-outcome={outcome}>
-              <Text size="sm" lineClamp={2}>
-                {line.text}
-              </Text>
-              <Tag tone={TONES[outcome]}>{t(`outcome.${outcome}`)}</Tag>
-            </Group>
-          );
-        })}
-      </Stack>
+      <History sessionId={sessionId} />
     </Stack>
   );
 }

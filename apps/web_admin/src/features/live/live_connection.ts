@@ -16,6 +16,7 @@ const GATHER_MS = 1500;
 export class LiveConnection {
   private current: LiveState = { name: "idle" };
   private peer: RTCPeerConnection | null = null;
+  private voice: RTCRtpSender | null = null;
   private readonly listeners = new Set<() => void>();
   /** Raised by every start and stop, so that an answer that comes too late is dropped. */
   private round = 0;
@@ -29,6 +30,12 @@ export class LiveConnection {
 
   get connection(): RTCPeerConnection | null {
     return this.peer;
+  }
+
+  /** Sends this sound to the session, or nothing. */
+  async speakThrough(track: MediaStreamTrack | null): Promise<void> {
+    if (this.voice === null) throw new ApiError(409, "conflict", "");
+    await this.voice.replaceTrack(track);
   }
 
   /** Opens a session and connects to it. */
@@ -67,6 +74,7 @@ export class LiveConnection {
     this.round += 1;
     this.peer?.close();
     this.peer = null;
+    this.voice = null;
     this.become({ name: "idle" });
   }
 
@@ -92,7 +100,8 @@ export class LiveConnection {
     const peer = new RTCPeerConnection();
     this.peer = peer;
     const stream = new MediaStream();
-    peer.addTransceiver("audio", { direction: "recvonly" });
+    // Both ways, with nothing to send until somebody opens the microphone: no new offer is needed then.
+    this.voice = peer.addTransceiver("audio", { direction: "sendrecv" }).sender;
     peer.addTransceiver("video", { direction: "recvonly" });
     peer.ontrack = ({ track }) => stream.addTrack(track);
     peer.onconnectionstatechange = () => {

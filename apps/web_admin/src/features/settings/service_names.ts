@@ -12,6 +12,8 @@ const NAMES: Record<string, { readonly "zh-CN": string; readonly en: string }> =
   azure: { "zh-CN": "微软 Azure", en: "Microsoft Azure" },
   openai_speech: { "zh-CN": "OpenAI", en: "OpenAI-compatible" },
   openai: { "zh-CN": "OpenAI", en: "OpenAI-compatible" },
+  whisper: { "zh-CN": "Whisper", en: "Whisper" },
+  funasr: { "zh-CN": "FunASR", en: "FunASR" },
   ollama: { "zh-CN": "Ollama", en: "Ollama" },
 };
 

@@ -1,0 +1,118 @@
+import { describe, expect, it, vi } from "vitest";
+import type { Job, Playlist, Script } from "../../src/api/types";
+import { withJob } from "../../src/api/lists";
+import { push } from "../../src/features/live/history";
+import { withHeard } from "../../src/features/live/microphone";
+import { foreignHost, outputOf } from "../../src/features/live/Outputs";
+import { nextScript, PlaylistPlayer } from "../../src/features/live/playlist";
+import { SpokenLines } from "../../src/features/live/spoken";
+import { changeOf } from "../../src/features/settings/ServiceForm";
+import { makeJob } from "./make";
+
+const AT = "2026-01-01T00:00:00Z";
+const list = (mode: Playlist["mode"], weights: readonly number[]): Playlist => ({
+  id: "p",
+  name: "p",
+  mode,
+  items: weights.map((weight, index) => ({ script_id: `s${index}`, weight })),
+  created_at: AT,
+  updated_at: AT,
+});
+const scripts: Script[] = [0, 1, 2].map((index) => ({ id: `s${index}`, title: `t${index}`, text: `text ${index}`, tags: [], created_at: AT, updated_at: AT }));
+
+describe("playlist", () => {
+  it("plays in order, once or over and over, or by weight", () => {
+    expect([-1, 0, 1].map((at) => nextScript(list("once", [1, 1]), at, () => 0))).toEqual([0, 1, null]);
+    expect(nextScript(list("loop", [1, 1]), 1, () => 0)).toBe(0);
+    expect([0, 0.24, 0.26, 0.99].map((value) => nextScript(list("random", [1, 3]), 0, () => value))).toEqual([0, 0, 1, 1]);
+    expect(nextScript(list("loop", []), 0, () => 0)).toBeNull();
+  });
+
+  it("speaks the next when its own turn was spoken, passes over what was deleted, and ends when interrupted", async () => {
+    const said: string[] = [];
+    const player = new PlaylistPlayer();
+    const say = (text: string) => Promise.resolve(said.push(text));
+    player.start(list("loop", [1, 1, 1]), [scripts[0] as Script, scripts[2] as Script], say);
+    await vi.waitUntil(() => said.length === 1);
+    player.ended(99, "spoken");
+    expect(said).toEqual(["text 0"]);
+    player.ended(1, "spoken");
+    await vi.waitUntil(() => said.length === 2);
+    expect(said[1]).toBe("text 2");
+    expect(player.state()?.title).toBe("t2");
+    player.ended(2, "interrupted");
+    expect(player.state()).toBeNull();
+  });
+
+  it("ends with its session", async () => {
+    const player = new PlaylistPlayer();
+    player.start(list("loop", [1]), scripts, () => Promise.reject(new Error("closed")));
+    await vi.waitUntil(() => player.state() === null);
+  });
+});
+
+describe("words spoken", () => {
+  it("keep their outcome whichever comes first, and the answer to a question", () => {
+    const spoken = new SpokenLines();
+    spoken.hear("s", "turn_first_frame", { turn: 1 });
+    spoken.add("s", 1, "hello", true);
+    spoken.hear("s", "turn_reply", { turn: 1, text: "good day" });
+    expect(spoken.state().outcomes["s/1"]).toBe("speaking");
+    spoken.hear("s", "turn_ended", { turn: 1, outcome: "spoken" });
+    spoken.hear("other", "turn_ended", { turn: 1, outcome: "failed" });
+    expect(spoken.state().outcomes["s/1"]).toBe("spoken");
+    expect(spoken.state().answers["s/1"]).toBe("good day");
+  });
+});
+
+it("replaces a guess by the words that were meant", () => {
+  const guess = withHeard([], { utterance: 1, text: "hel", final: false });
+  const final = withHeard(guess, { utterance: 1, text: "hello", final: true });
+  expect(withHeard(final, { utterance: 2, text: "wor" })).toEqual([
+    { utterance: 2, text: "wor", final: false },
+    { utterance: 1, text: "hello", final: true },
+  ]);
+  expect(withHeard(final, { text: "no number" })).toBe(final);
+});
+
+it("asks before anything leaves this machine", () => {
+  expect(foreignHost("rtmp://live.example.com/app")).toBe("live.example.com");
+  expect(foreignHost("rtmps://a.b:443/app")).toBe("a.b");
+  for (const local of ["rtmp://127.0.0.1/app", "http://localhost:8080/whip", "http://[::1]/x", "nonsense", ""]) expect(foreignHost(local), local).toBeNull();
+  const draft = { kind: "rtmp", url: " rtmp://a.b/app ", secret: "k", device: "", confirmed: true } as const;
+  expect(outputOf(draft)).toEqual({ kind: "rtmp", url: "rtmp://a.b/app", key: "k", confirm_host: "a.b" });
+  expect(outputOf({ ...draft, confirmed: false })).toMatchObject({ confirm_host: null });
+  expect(outputOf({ ...draft, kind: "sound", device: "3" })).toEqual({ kind: "sound", device: 3 });
+});
+
+describe("a list of jobs", () => {
+  const pages = (...items: Job[][]) => ({ pages: items.map((rows) => ({ items: rows, next_cursor: null })), pageParams: items.map(() => null) });
+  const all = { state: null, kind: null };
+  const a = makeJob({ id: "a", state: "queued" });
+  const b = makeJob({ id: "b", state: "queued" });
+  it("takes a change where the job stands, a new one on top, and drops what no longer fits", () => {
+    const known = pages([a], [b]);
+    const running = { ...b, state: "running" as const };
+    expect(withJob(known, running, all).pages[1]?.items[0]?.state).toBe("running");
+    expect(withJob(known, running, { ...all, state: "queued" }).pages[1]?.items).toEqual([]);
+    const fresh = makeJob({ id: "c", created_at: "2026-02-01T00:00:00Z" });
+    expect(withJob(known, fresh, all).pages[0]?.items.map((job) => job.id)).toEqual(["c", "a"]);
+    expect(withJob(known, fresh, { ...all, kind: "other" })).toBe(known);
+  });
+  it("does not put an old job on top that lies further down", () => {
+    expect(withJob(pages([a]), makeJob({ id: "old", created_at: "2020-01-01T00:00:00Z" }), all)).toEqual(pages([a]));
+  });
+});
+
+it("keeps a minute and a half of a figure", () => {
+  let history = push({ xs: [], ys: [] }, 1);
+  for (let index = 0; index < 120; index += 1) history = push(history, null);
+  expect(history.xs).toHaveLength(90);
+  expect(history.xs.at(-1)).toBe(120);
+});
+
+it("takes an emptied setting back and sends numbers as numbers", () => {
+  const field = { name: "x", kind: "text", choices: [], value: null, is_set: false, by_owner: false } as const;
+  expect(changeOf({ ...field, choices: [] }, "  ")).toBeNull();
+  expect(changeOf({ ...field, kind: "number", choices: [] }, "3")).toBe(3);
+});
