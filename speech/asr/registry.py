@@ -18,6 +18,9 @@ ENTRY_POINTS = "livetalking_studio.asr"
 
 TABLE: dict[str, str] = {
     "local": "speech.asr.local:LocalRecogniser",
+    "whisper": "speech.asr.whisper:WhisperRecogniser",
+    "openai": "speech.asr.openai_transcriptions:OpenAITranscriptions",
+    "funasr": "speech.asr.funasr:FunAsr",
 }
 DEFAULT = "local"
 

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SecretStr
 
-from speech.errors import SpeechAuthError, SpeechError, SpeechProtocolError, SpeechSettingsError, SpeechTimeoutError
+from speech.errors import SpeechAuthError, SpeechError, SpeechProtocolError, SpeechSettingsError
 from speech.http import HttpService, Timeouts, error_of, host_of, said
 from speech.streams import retried_until_first
 from speech.text import clean, detect_language, split_sentences
 from speech.tts.base import BackendSettings, CheckResult, Pcm, SpeechChunk, TextToSpeech, Voice
 from speech.tts.decode import Decoder, SoundOrText, WavDecoder, status_in
+from speech.websocket import SocketService
 
 if TYPE_CHECKING:
     import httpx
     from websockets.asyncio.client import ClientConnection
 
-# websockets writes the headers of its handshake, credentials among them, to its debug log.
-_QUIET = logging.getLogger(f"{__name__}.websocket")
-_QUIET.setLevel(logging.WARNING)
 REFERENCE_LIMIT = 20 << 20
 _WORDS = ("application/json", "text/html", "application/problem+json")
 
@@ -56,6 +53,7 @@ class NetworkSpeech(TextToSpeech):
     def __init__(self, settings: BackendSettings | None = None) -> None:
         super().__init__(settings)
         self.service = HttpService(self.name, self.settings.timeouts, self.settings.proxy)
+        self.sockets = SocketService(self.name, self.settings.timeouts, self.settings.proxy)
 
     @property
     def sample_rate(self) -> int:
@@ -147,67 +145,13 @@ class NetworkSpeech(TextToSpeech):
             yield decoder.push(chunk)
         yield decoder.finish()
 
-    @asynccontextmanager
-    async def socket(self, url: str, headers: dict[str, str]) -> AsyncIterator[ClientConnection]:
+    def socket(self, url: str, headers: dict[str, str]) -> AbstractAsyncContextManager[ClientConnection]:
         """Open a WebSocket; it is closed at once on leaving. Raises ``SpeechError``."""
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+        return self.sockets.open(url, headers)
 
-        host = host_of(url)
-        try:
-            connection = await connect(
-                url,
-                additional_headers=headers,
-                user_agent_header=None,
-                compression=None,
-                open_timeout=self.settings.timeouts.connect_s,
-                close_timeout=0.2,
-                max_size=16 << 20,
-                proxy=self.settings.proxy,
-                logger=_QUIET,
-            )
-        except InvalidStatus as error:
-            response = error.response
-            failure = error_of(self.name, response.status_code, bytes(response.body or b""))
-            failure.detail["date"] = response.headers.get("Date", "")
-            raise failure from error
-        except TimeoutError as error:
-            raise SpeechTimeoutError(self.name, f"The service at {host} does not answer.") from error
-        except (InvalidURI, ValueError) as error:
-            raise SpeechError(self.name, "The address of the service is not valid.", retryable=False) from error
-        except (OSError, InvalidHandshake, WebSocketException) as error:
-            raise SpeechError(
-                self.name, f"The service at {host} cannot be reached.", "Check its address and the network."
-            ) from error
-        try:
-            yield connection
-        finally:
-            closing = asyncio.ensure_future(connection.close())
-            try:
-                await asyncio.wait({closing}, timeout=0.5)
-            finally:
-                connection.transport.abort()
-
-    async def frames(self, connection: ClientConnection) -> AsyncGenerator[str | bytes, None]:
+    def frames(self, connection: ClientConnection) -> AsyncGenerator[str | bytes, None]:
         """Yield what comes until the service closes. Raises ``SpeechError`` on silence or a broken connection."""
-        from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
-
-        limit = self.settings.timeouts.first_s
-        while True:
-            try:
-                async with asyncio.timeout(limit):
-                    frame = await connection.recv()
-            except TimeoutError as error:
-                raise SpeechTimeoutError(self.name, "The service went silent.", "Try again later.") from error
-            except ConnectionClosedOK:
-                return
-            except ConnectionClosedError as error:
-                words = said(error.rcvd.reason) if error.rcvd else ""
-                raise SpeechError(
-                    self.name, f"The connection broke{': ' + words if words else ''}.", "Try again later."
-                ) from error
-            limit = self.settings.timeouts.stall_s
-            yield frame
+        return self.sockets.frames(connection)
 
     async def reference(self, path: Path) -> bytes:
         """The bytes of a reference recording. Raises ``SpeechSettingsError`` where it cannot be read."""
