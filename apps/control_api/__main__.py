@@ -79,6 +79,8 @@ async def serve(settings: Settings, lifeline: bool) -> None:
         timeout_keep_alive=20,
         h11_max_incomplete_event_size=64 * 1024,
         ws_max_size=1 << 20,
+        # Pictures are compressed already, and nothing here goes far.
+        ws_per_message_deflate=False,
     )
     server = Server(config)
     if lifeline:

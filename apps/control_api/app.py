@@ -31,6 +31,7 @@ from apps.control_api.api.routes import (
     tokens,
     uploads,
     voices,
+    watch,
 )
 from apps.control_api.api.routes import (
     settings as settings_routes,
@@ -93,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(events.router, prefix=PREFIX)
+    app.include_router(watch.router, prefix=PREFIX)
     app.include_router(uploads.uploads_router(studio), include_in_schema=False)
     app.add_api_route("/health", system.get_health, include_in_schema=False)
     app.add_api_route("/metrics", system.get_metrics, include_in_schema=False)

@@ -18,6 +18,7 @@ from apps.control_api.live_runtime.outputs import Outputs, OutputStats, Source
 from apps.control_api.live_runtime.recorder import Recorder
 from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
 from apps.control_api.live_runtime.transports import ice
+from apps.control_api.live_runtime.transports.webm import WebmStream
 from apps.control_api.live_runtime.transports.webrtc import WebRtcClient
 from apps.control_api.live_runtime.troubles import Trouble
 from lipsync.errors import ConflictError, TooManyError
@@ -62,6 +63,7 @@ class Audience:
     ) -> None:
         self.width, self.height = width, height
         self.clients: list[WebRtcClient] = []
+        self.streams: list[WebmStream] = []
         self._spec, self._clock, self._limits, self._pool = spec, clock, limits, pool
         self._on_sent, self._on_watched, self._on_lost = on_sent, on_watched, on_lost
         self._on_recording_failed, self._on_output = on_recording_failed, on_output
@@ -79,13 +81,42 @@ class Audience:
         """Clients whose connection stands."""
         return [client for client in self.clients if client.connected]
 
+    @property
+    def watching(self) -> list[WebRtcClient | WebmStream]:
+        """Whoever gets pictures now, by WebRTC or without it."""
+        return [*self.connected, *self.streams]
+
+    def watch(self) -> WebmStream:
+        """Begin a stream for a client that no UDP reaches; to be given back with ``unwatch``.
+
+        Raises:
+            TooManyError: As many clients watch as may.
+        """
+        self._require_room()
+        stream = WebmStream(
+            self.width,
+            self.height,
+            bitrate=self._spec.video_bitrate,
+            produce_id=self._spec.id,
+            pool=self._pool,
+            on_sent=self._on_sent,
+        )
+        self.streams.append(stream)
+        self.attach(stream)
+        self._on_watched(True, "client_connected")
+        return stream
+
+    def unwatch(self, stream: WebmStream) -> None:
+        """End such a stream. Safe to call twice."""
+        stream.close()
+        if stream in self.streams:
+            self.streams.remove(stream)
+            self.detach(stream)
+            self._on_watched(self._reaches, "client_left")
+
     async def offer(self, sdp: str, kind: str) -> dict[str, str]:
         """Connect a WebRTC client; see ``LiveSession.offer``."""
-        if len(self.clients) >= self._limits.max_clients:
-            raise TooManyError(
-                f"{len(self.clients)} clients watch this session already.", "Close one of them.",
-                {"max_clients": self._limits.max_clients},
-            )  # fmt: skip
+        self._require_room()
         client = WebRtcClient(
             self.width,
             self.height,
@@ -110,6 +141,14 @@ class Audience:
             await client.close()
             raise ConflictError("The session has ended.", "Open a new one.")
         return {"sdp": answer, "type": answer_kind}
+
+    def _require_room(self) -> None:
+        watching = len(self.clients) + len(self.streams)
+        if watching >= self._limits.max_clients:
+            raise TooManyError(
+                f"{watching} clients watch this session already.", "Close one of them.",
+                {"max_clients": self._limits.max_clients},
+            )  # fmt: skip
 
     def connections(self) -> list[tuple[str, str | None, ice.ConnectionFacts]]:
         """The clients there are and the last that went: id, how it ended (None: it has not), facts."""
@@ -162,6 +201,8 @@ class Audience:
         clients, self.clients = self.clients, []
         for client in clients:
             self._clock.remove(client)
+        for stream in [*self.streams]:
+            self.unwatch(stream)
         await asyncio.gather(*(client.close() for client in clients), *self._partings, self.outputs.close())
         self._clock.sinks.clear()
         if self._recorder is not None:
@@ -201,7 +242,7 @@ class Audience:
 
     @property
     def _reaches(self) -> bool:
-        return bool(self.connected) or self.outputs.live
+        return bool(self.connected or self.streams) or self.outputs.live
 
     def _output_changed(self, output: OutputStats) -> None:
         self._on_output(output)

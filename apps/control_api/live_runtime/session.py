@@ -324,7 +324,7 @@ class LiveSession:
     def stats(self) -> SessionStats:
         """The session at a glance."""
         audience, playout = self.audience, self.playout
-        encode = [c.encode_ms for c in (*audience.connected, *audience.streams)]
+        encode = [c.encode_ms for c in audience.watching]
         return SessionStats(
             id=self.id,
             state=self.state,
@@ -342,7 +342,7 @@ class LiveSession:
             paint_ms=round(self.scene.painter.paint_ms, 2),
             encode_ms=round(max(encode, default=0.0), 2),
             late_ms=round(self.clock.late_ms, 2),
-            dropped_pictures=sum(c.dropped for c in (*audience.clients, *audience.streams)),
+            dropped_pictures=sum(c.dropped for c in audience.watching),
             width=audience.width,
             height=audience.height,
             engine=self.host.engine.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Literal, cast
+from typing import Any
 
 import av
 import numpy as np
@@ -13,12 +13,68 @@ from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from apps.control_api.live_runtime.frames import LIVE_RATE, PACKET_SAMPLES
+from apps.control_api.live_runtime.spec import VideoCodec
 from lipsync.engine import FPS
 
 VIDEO_BASE = Fraction(1, 90_000)
 TICKS = 90_000 // FPS
 SOUND_BASE = Fraction(1, LIVE_RATE)
 SOUND_BITRATE = 64_000
+
+
+def set_up_pictures(
+    context: VideoCodecContext, codec: VideoCodec, *, width: int, height: int, bitrate: int, key_frames: int = 3000
+) -> None:
+    """Set an encoder up for live pictures: no look-ahead, no frame held back.
+
+    Args:
+        context: libvpx's or libx264's, not yet open.
+        codec: Which of them it is.
+        width: Of every picture.
+        height: Of every picture.
+        bitrate: Bits a second, held constant (a second's buffer).
+        key_frames: Pictures from one whole picture to the next at most.
+    """
+    context.width, context.height = width, height
+    context.pix_fmt = "yuv420p"
+    context.bit_rate = bitrate
+    context.time_base = Fraction(1, FPS)
+    context.framerate = Fraction(FPS, 1)
+    context.gop_size = key_frames
+    context.thread_count = 1 if width * height <= 1280 * 720 else 2
+    if codec == "vp8":
+        context.qmin, context.qmax = 2, 56
+        context.options = {
+            "deadline": "realtime",
+            "cpu-used": "-6",
+            "lag-in-frames": "0",
+            "minrate": str(bitrate),
+            "maxrate": str(bitrate),
+            "bufsize": str(bitrate),
+            "static-thresh": "1",
+            "noise-sensitivity": "0",
+            "undershoot-pct": "100",
+            "overshoot-pct": "15",
+        }
+    else:
+        context.options = {
+            "preset": "veryfast",
+            "tune": "zerolatency",
+            "level": "31" if width * height <= 1280 * 720 else "40",
+            "maxrate": str(bitrate),
+            "bufsize": str(bitrate // 2),
+        }
+        context.profile = "Baseline"
+
+
+def set_up_sound(context: Any) -> None:
+    """Set an Opus encoder up for packets of 10 ms of int16 mono at 48 kHz."""
+    context.bit_rate = SOUND_BITRATE
+    context.format = "s16"
+    context.layout = "mono"
+    context.sample_rate = LIVE_RATE
+    context.time_base = SOUND_BASE
+    context.options = {"application": "audio", "frame_duration": str(PACKET_SAMPLES * 1000 // LIVE_RATE)}
 
 
 class PictureEncoder:
@@ -30,40 +86,10 @@ class PictureEncoder:
         bitrate: Bits a second, held constant (a second's buffer).
     """
 
-    def __init__(self, codec: Literal["vp8", "h264"], width: int, height: int, bitrate: int) -> None:
+    def __init__(self, codec: VideoCodec, width: int, height: int, bitrate: int) -> None:
         self._key = True
-        name = "libvpx" if codec == "vp8" else "libx264"
-        context = cast(VideoCodecContext, av.CodecContext.create(name, "w"))
-        context.width, context.height = width, height
-        context.pix_fmt = "yuv420p"
-        context.bit_rate = bitrate
-        context.time_base = Fraction(1, FPS)
-        context.framerate = Fraction(FPS, 1)
-        context.gop_size = 3000
-        context.thread_count = 1 if width * height <= 1280 * 720 else 2
-        if codec == "vp8":
-            context.qmin, context.qmax = 2, 56
-            context.options = {
-                "deadline": "realtime",
-                "cpu-used": "-6",
-                "lag-in-frames": "0",
-                "minrate": str(bitrate),
-                "maxrate": str(bitrate),
-                "bufsize": str(bitrate),
-                "static-thresh": "1",
-                "noise-sensitivity": "0",
-                "undershoot-pct": "100",
-                "overshoot-pct": "15",
-            }
-        else:
-            context.options = {
-                "preset": "veryfast",
-                "tune": "zerolatency",
-                "level": "31" if width * height <= 1280 * 720 else "40",
-                "maxrate": str(bitrate),
-                "bufsize": str(bitrate // 2),
-            }
-            context.profile = "Baseline"
+        context = av.VideoCodecContext.create("libvpx" if codec == "vp8" else "libx264", "w")
+        set_up_pictures(context, codec, width=width, height=height, bitrate=bitrate)
         self._context: Any = context
 
     def request_key(self) -> None:
@@ -88,12 +114,7 @@ class SoundEncoder:
 
     def __init__(self) -> None:
         context = av.CodecContext.create("libopus", "w")
-        context.bit_rate = SOUND_BITRATE
-        context.format = "s16"
-        context.layout = "mono"
-        context.sample_rate = LIVE_RATE
-        context.time_base = SOUND_BASE
-        context.options = {"application": "audio", "frame_duration": str(PACKET_SAMPLES * 1000 // LIVE_RATE)}
+        set_up_sound(context)
         self._context: Any = context
 
     def encode(self, sound: NDArray[np.int16], number: int) -> list[Packet]:
