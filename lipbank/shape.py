@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from lipbank.mouth_space import DIMENSIONS, GAP, WIDTH, Coef, MouthSpace
 from lipbank.shape_features import ACTIVE_UNDER_LEVEL, LOW, SCALE, EarStream, VoiceStats
-from lipbank.shape_ridge import PAST, PER_PICTURE, tap_matrix
+from lipbank.shape_phones import PHONES, damaged
+from lipbank.shape_ridge import PAST, PER_PICTURE, read_columns, tap_matrix
 from lipbank.shape_states import COMPONENTS
 from lipbank.shape_stream import AHEAD, NetStream
 from lipsync.audio.mel import BANDS, MEL_HOP, WINDOW
@@ -25,7 +26,7 @@ from lipsync.progress import Progress, SilentProgress
 
 LOOKAHEAD_MS = 100
 QUALITY_LOOKAHEAD_MS = 200
-_VERSION = 1.0
+_VERSIONS = (1.0, 2.0)  # 2: phones are heard too
 _SPEECH = -ACTIVE_UNDER_LEVEL / SCALE
 _HELD_FRAMES = 14  # mel frames without speech before the mouth begins to close: longer than the silence inside a stop
 _CLOSING, _OPENING = 0.2, 0.5
@@ -74,9 +75,10 @@ class ShapeModel:
         if not all(np.isfinite(v).all() for v in self._tensors.values()) or self._tensors["meta"].shape != (5,):
             raise BundleError("The shape model is damaged.", "Train the avatar again.")
         version, reach, shift, nets, level = (float(v) for v in self._tensors["meta"])
-        if version != _VERSION:
+        if version not in _VERSIONS:
             raise BundleError(
-                f"The shape model is of version {version:g}, not {_VERSION:g}.", "Train the avatar again."
+                f"The shape model is of version {version:g}, which is not known here.",
+                "Update the studio, or train the avatar again.",
             )
         self._reach, self._shift, self._share = int(reach), int(shift), self._tensors["share"]
         self._stats = VoiceStats(self._tensors["voice_mean"], level)
@@ -87,9 +89,13 @@ class ShapeModel:
         if not all("head.bias" in net and len(net["head.bias"]) >= DIMENSIONS for net in self._nets):
             raise BundleError("The shape model lacks a network.", "Train the avatar again.")
         self._states = {n.split(".", 1)[1]: v for n, v in self._tensors.items() if n.startswith("states.")} or None
+        self._phones = {n.split(".", 1)[1]: v for n, v in self._tensors.items() if n.startswith("phones.")} or None
+        if self._phones and damaged(self._phones):
+            raise BundleError("The shape model is damaged.", "Train the avatar again.")
         self._taps = tap_matrix(self._reach)
-        bands = BANDS + (COMPONENTS if self._states else 0)
-        shape = (len(self._taps) * bands, DIMENSIONS)
+        bands = BANDS + (PHONES if self._phones else 0) + (COMPONENTS if self._states else 0)
+        self._columns = read_columns(len(self._taps), bands)
+        shape = (len(self._columns), DIMENSIONS)
         if any(self._tensors[name].shape != shape for name in ("ridge_matrix", "foreign_matrix")):
             raise BundleError("The shape model is damaged.", "Train the avatar again.")
 
@@ -204,7 +210,7 @@ class ShapeStream:
 
     def __init__(self, model: ShapeModel) -> None:
         self._model = model
-        self._ear = EarStream(model._stats, model._states)
+        self._ear = EarStream(model._stats, model._states, model._phones)
         self._nets = [NetStream(net) for net in model._nets]
         self.reset()
 
@@ -244,7 +250,9 @@ class ShapeStream:
             self._active = np.concatenate([self._active, heard.activity])
             self._foreign = np.concatenate([self._foreign, heard.foreign])
             for i, net in enumerate(self._nets):
-                self._answers[i] = np.concatenate([self._answers[i], net.push(features[:, :BANDS])[:, :DIMENSIONS]])
+                self._answers[i] = np.concatenate(
+                    [self._answers[i], net.push(features[:, : net.inputs])[:, :DIMENSIONS]]
+                )
         if self._skip and self._nets and len(self._answers[0]):
             drop = min(self._skip, len(self._answers[0]))
             self._answers = [a[drop:] for a in self._answers]
@@ -262,7 +270,7 @@ class ShapeStream:
         model, span = self._model, PAST + self._model._reach + 1
         stop = (count - 1) * PER_PICTURE + span
         view = np.lib.stride_tricks.sliding_window_view(self._heard[:stop], span, axis=0)[::PER_PICTURE]
-        pooled = (model._taps @ view.transpose(0, 2, 1)).reshape(count, -1)
+        pooled = (model._taps @ view.transpose(0, 2, 1)).reshape(count, -1)[:, model._columns]
         own = model._tensors
         scaled = pooled @ own["ridge_matrix"] + own["ridge_offset"]
         foreign = self._foreign[: count * PER_PICTURE : PER_PICTURE, None]

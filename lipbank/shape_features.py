@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lipbank.shape_phones import PhoneStream
 from lipbank.shape_states import COMPONENTS, StateStream
-from lipsync.audio.mel import BANDS, MelStream
+from lipsync.audio.mel import BANDS, MelStream, log_mel
 
 Features = NDArray[np.float32]
 
@@ -65,17 +66,19 @@ class Heard:
     """What m frames of sound are.
 
     Attributes:
-        features: float32 (m, 40), or (m, 88) with states.
+        features: float32 (m, 40): the spectrum; then, where there are any, 40 phones and 48 states.
         activity: (m,), how far the frame's energy stands above (negative: below) the voice's level, in feature units.
         gain: (m,), energy of the take's voice over this one's.
         foreign: (m,), 0 for the take's own voice to 1 for another, by its running mean spectrum; 0 too where there are
             no quiet moments between the syllables, because then it is noise that moved the mean.
+        rate: (m,), how far the frame moved the running mean; 0 where nobody spoke.
     """
 
     features: Features
     activity: NDArray[np.float32]
     gain: NDArray[np.float32]
     foreign: NDArray[np.float32]
+    rate: NDArray[np.float32]
 
 
 class FeatureStream:
@@ -108,7 +111,7 @@ class FeatureStream:
         mel = self._mel.push(pcm)
         features = np.empty_like(mel)
         energy = mel.mean(1)
-        activity, gain, foreign = (np.empty(len(mel), np.float32) for _ in range(3))
+        activity, gain, foreign, rate = (np.zeros(len(mel), np.float32) for _ in range(4))
         for i, frame in enumerate(mel):
             loud = float(energy[i])
             if loud > self._level:
@@ -117,7 +120,8 @@ class FeatureStream:
                 self._level = max(self._level - _LEVEL_FALL, self._stats.level - _LEVEL_RANGE)
             if loud > self._level - ACTIVE_UNDER_LEVEL:
                 self._weight = min(self._weight + 1, _MEMORY_FRAMES)
-                self._mean += (frame - self._mean) / self._weight
+                rate[i] = 1 / self._weight
+                self._mean += (frame - self._mean) * rate[i]
             features[i] = (frame - self._mean) / SCALE
             activity[i] = (loud - self._level) / SCALE
             if loud < self._floor:
@@ -128,41 +132,59 @@ class FeatureStream:
             apart = self._stats.mean - self._mean
             gain[i] = np.exp(np.clip(apart.mean(), -6, 6))
             foreign[i] = np.clip((apart.std() - _OWN) / (_FOREIGN - _OWN), 0, 1) * min(max(clean, 0.0), 1.0)
-        return Heard(np.clip(features, LOW, HIGH), activity, gain, foreign)
+        return Heard(np.clip(features, LOW, HIGH), activity, gain, foreign, rate)
 
 
 class EarStream:
-    """All that a shape model hears of one sound: features, and the states of ``shape_states`` where it has them.
+    """All that a shape model hears of one sound: spectrum, phones and states, as far as it has them.
 
     Args:
         stats: The take's voice.
         states: Tensors of a ``StateStream`` with its reduction, or None.
+        phones: Tensors of a ``PhoneStream``, or None.
+
+    Attributes:
+        pad: What is heard before a sound begins, one frame.
     """
 
-    def __init__(self, stats: VoiceStats, states: Mapping[str, NDArray[np.floating]] | None) -> None:
+    def __init__(
+        self,
+        stats: VoiceStats,
+        states: Mapping[str, NDArray[np.floating]] | None,
+        phones: Mapping[str, NDArray[np.floating]] | None = None,
+    ) -> None:
         self._features = FeatureStream(stats)
+        self._phones = PhoneStream(phones) if phones else None
         self._states = StateStream(states) if states else None
-        self.pad = silence(self._states is not None)
+        parts = [np.full(BANDS, LOW, np.float32)]
+        if self._phones is not None:
+            parts.append(self._phones.pad)
+        if self._states is not None:
+            parts.append(np.zeros(COMPONENTS, np.float32))
+        self.pad = np.concatenate(parts)
 
-    def get_used_to(self, voice: VoiceStats) -> None:
-        """Begin with this voice's ordinary spectrum instead of the take's."""
+    def get_used_to(self, pcm: NDArray[np.float32]) -> None:
+        """Begin with the voice of this sound as the ordinary one instead of the take's."""
+        mel = log_mel(pcm)
+        voice = voice_stats(mel)
         self._features.get_used_to(voice)
+        if self._phones is not None:
+            self._phones.get_used_to(pcm, mel.mean(1) > voice.level - ACTIVE_UNDER_LEVEL)
 
     def reset(self) -> None:
         """Forget the sound so far."""
         self._features.reset()
+        if self._phones is not None:
+            self._phones.reset()
         if self._states is not None:
             self._states.reset()
 
     def push(self, pcm: NDArray[np.float32]) -> Heard:
         """Take sound; return what became certain."""
         heard = self._features.push(pcm)
-        if self._states is None:
-            return heard
-        states = self._states.push(pcm, heard.gain)
-        return replace(heard, features=np.concatenate([heard.features, states], axis=1))
-
-
-def silence(states: bool) -> Features:
-    """What is heard (40,) or (88,) before a sound begins."""
-    return np.concatenate([np.full(BANDS, LOW, np.float32), np.zeros(COMPONENTS if states else 0, np.float32)])
+        parts = [heard.features]
+        if self._phones is not None:
+            parts.append(self._phones.push(pcm, heard.rate))
+        if self._states is not None:
+            parts.append(self._states.push(pcm, heard.gain))
+        return replace(heard, features=np.concatenate(parts, axis=1)) if len(parts) > 1 else heard

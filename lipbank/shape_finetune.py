@@ -136,7 +136,7 @@ def find_shift(data: Prepared, reach: int) -> int:
     for step in range(most + 1):
         inputs = []
         for material, features in zip(data.materials, data.features, strict=True):
-            moved = features[2 * step :]
+            moved = features[2 * step :, :BANDS]
             inputs.append(windows(moved, len(material.coef), AHEAD)[material.index][:, 4 * BANDS :])
         stacked, error = np.concatenate(inputs), 0.0
         for train, test in data.splits[::2]:
@@ -329,7 +329,8 @@ def answers(net: Listener, data: Prepared, shift: int) -> NDArray[np.float64]:
     out = []
     with torch.no_grad():
         for material, features in zip(data.materials, data.features, strict=True):
-            heard = np.concatenate([features, np.full((2 * shift + 2, BANDS), features.min(), np.float32)])
+            heard = features[:, :BANDS]
+            heard = np.concatenate([heard, np.full((2 * shift + 2, BANDS), heard.min(), np.float32)])
             y = net(torch.from_numpy(heard).mT[None])[0].numpy().T
             out.append(y[shift : shift + 2 * len(material.coef) : 2][material.index])
     return np.concatenate(out).astype(np.float64)

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lipbank.shape_features import silence
+from lipbank.shape_features import LOW
+from lipbank.shape_phones import PHONES
+from lipbank.shape_states import COMPONENTS
 from lipsync.audio.mel import BANDS
 
 Array = NDArray[np.float64]
@@ -20,7 +22,10 @@ PER_PICTURE = 4
 """Mel frames to a picture."""
 PAST = 32
 """Mel frames of the window before a picture's own time."""
-STRENGTHS = (100.0, 300.0, 1000.0, 3000.0, 10000.0, 30000.0)
+PHONE_TAPS = 6
+"""Taps, the latest, at which phones are read; what was said before is in the spectrum and the states well enough."""
+_EMPHASIS = {"spectrum": 1.0, "phones": 1.8, "states": 0.65}
+STRENGTHS = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0, 30000.0)
 
 
 def tap_matrix(reach: int) -> NDArray[np.float32]:
@@ -35,25 +40,48 @@ def tap_matrix(reach: int) -> NDArray[np.float32]:
     return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
 
-def windows(features: NDArray[np.float32], count: int, reach: int) -> NDArray[np.float32]:
+def _kinds(bands: int) -> NDArray[np.str_]:
+    """What each of a frame's features is: spectrum, phones or states."""
+    phones = PHONES if bands in (BANDS + PHONES, BANDS + PHONES + COMPONENTS) else 0
+    return np.repeat(["spectrum", "phones", "states"], [BANDS, phones, bands - BANDS - phones])
+
+
+def read_columns(taps: int, bands: int) -> NDArray[np.intp]:
+    """Columns of a window, (taps, bands) laid out tap after tap, that the listener reads."""
+    kept = np.ones((taps, bands), bool)
+    kept[:-PHONE_TAPS, _kinds(bands) == "phones"] = False
+    return np.flatnonzero(kept)
+
+
+def emphasis(taps: int, bands: int) -> Array:
+    """How willingly each column is used: kinds of very different number of columns are given a like say."""
+    weight = np.array([_EMPHASIS[kind] for kind in _kinds(bands)])
+    return np.tile(weight, taps)[read_columns(taps, bands)]
+
+
+def windows(
+    features: NDArray[np.float32], count: int, reach: int, pad: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Pooled windows of pictures 0 to count - 1.
 
     Args:
         features: (m, bands), frame 0 at the first picture's time.
         count: Pictures wanted.
         reach: As in ``tap_matrix``; frames beyond the end, as those before the start, are silence.
+        pad: A frame of silence; None for the spectrum alone.
 
     Returns:
-        float32 (count, taps * bands).
+        float32 (count, columns), of ``read_columns``.
     """
     bands = features.shape[1]
     need = PER_PICTURE * (count - 1) + reach + 1
-    padded = np.tile(silence(bands > BANDS), (PAST + max(need, len(features)), 1))
+    padded = np.tile(np.full(bands, LOW, np.float32) if pad is None else pad, (PAST + max(need, len(features)), 1))
     padded[PAST : PAST + len(features)] = features
     view = np.lib.stride_tricks.sliding_window_view(padded, PAST + reach + 1, axis=0)
     view = view[: PER_PICTURE * (count - 1) + 1 : PER_PICTURE]
-    pooled = np.einsum("nbt,kt->nkb", view, tap_matrix(reach), optimize=True)
-    return pooled.reshape(count, -1)
+    taps = tap_matrix(reach)
+    pooled = np.einsum("nbt,kt->nkb", view, taps, optimize=True)
+    return pooled.reshape(count, -1)[:, read_columns(len(taps), bands)]
 
 
 class RidgeFit:
@@ -62,16 +90,27 @@ class RidgeFit:
     Args:
         inputs: (n, d).
         outputs: (n, k), already scaled as errors are to be weighed.
+        emphasis: (d,), how willingly each input is used, or None for all alike.
+        weight: (n,), how much each row counts, or None for one.
     """
 
-    def __init__(self, inputs: NDArray[np.floating], outputs: NDArray[np.floating]) -> None:
+    def __init__(
+        self,
+        inputs: NDArray[np.floating],
+        outputs: NDArray[np.floating],
+        emphasis: Array | None = None,
+        weight: Array | None = None,
+    ) -> None:
         x, y = np.asarray(inputs, np.float64), np.asarray(outputs, np.float64)
-        self.mean, self.scale = x.mean(0), x.std(0) + 1e-3
-        self.centre = y.mean(0)
+        self.mean, self.scale = np.average(x, axis=0, weights=weight), x.std(0) + 1e-3
+        if emphasis is not None:
+            self.scale = self.scale / emphasis
+        self.centre = np.average(y, axis=0, weights=weight)
         x = (x - self.mean) / self.scale
-        values, self._turn = np.linalg.eigh(x.T @ x)
+        counted = x if weight is None else x * weight[:, None]
+        values, self._turn = np.linalg.eigh(counted.T @ x)
         self._values = np.maximum(values, 0)
-        self._answer = self._turn.T @ (x.T @ (y - self.centre))
+        self._answer = self._turn.T @ (counted.T @ (y - self.centre))
 
     def weights(self, strengths: Array) -> tuple[Array, Array]:
         """Matrix (d, k) and offset (k,) on unscaled inputs for ridges of ``strengths`` (k,)."""
@@ -90,8 +129,10 @@ def folds(index: NDArray[np.intp], count: int, gap: int) -> list[tuple[NDArray[n
 
 def choose_strength(
     hearings: Sequence[NDArray[np.floating]],
+    weights: Sequence[float],
     outputs: NDArray[np.floating],
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    emphasis: Array | None = None,
 ) -> tuple[Array, Array]:
     """For each output the ridge strength of the best out-of-fold answers, and these answers.
 
@@ -99,15 +140,17 @@ def choose_strength(
 
     Args:
         hearings: The same pictures heard in several ways, each (n, d); all are learned from, the first is tested on.
+        weights: How much a row of each hearing counts.
         outputs: (n, k).
         splits: From ``folds``.
+        emphasis: As in ``RidgeFit``.
 
     Returns:
         The strengths (k,), and float64 (n, k), NaN where no fold tested.
     """
     guesses = np.full((len(STRENGTHS), *outputs.shape), np.nan)
     for train, test in splits:
-        fit = fit_hearings([h[train] for h in hearings], outputs[train])
+        fit = fit_hearings([h[train] for h in hearings], weights, outputs[train], emphasis)
         for i, strength in enumerate(STRENGTHS):
             matrix, offset = fit.weights(np.full(outputs.shape[1], strength))
             guesses[i, test] = hearings[0][test] @ matrix + offset
@@ -119,6 +162,12 @@ def choose_strength(
     return np.array(STRENGTHS)[best], np.take_along_axis(guesses, best[None, None], axis=0)[0]
 
 
-def fit_hearings(hearings: Sequence[NDArray[np.floating]], outputs: NDArray[np.floating]) -> RidgeFit:
-    """A ridge over all hearings of the same pictures."""
-    return RidgeFit(np.concatenate(hearings), np.tile(outputs, (len(hearings), 1)))
+def fit_hearings(
+    hearings: Sequence[NDArray[np.floating]],
+    weights: Sequence[float],
+    outputs: NDArray[np.floating],
+    emphasis: Array | None = None,
+) -> RidgeFit:
+    """A ridge over all hearings of the same pictures; arguments as ``choose_strength``."""
+    rows = np.repeat(np.asarray(weights, np.float64), len(outputs))
+    return RidgeFit(np.concatenate(hearings), np.tile(outputs, (len(hearings), 1)), emphasis, rows)

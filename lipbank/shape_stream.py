@@ -55,6 +55,7 @@ class NetStream:
         self._stem = _Conv(
             weights["stem.weight"], weights["stem.bias"], STEM_KERNEL, dilation=1, left=STEM_KERNEL // 2, stride=2
         )
+        self.inputs = self._stem.inputs
         self._wide = [
             _Conv(
                 weights[f"block{i}.wide.weight"],
@@ -74,7 +75,7 @@ class NetStream:
             conv.reset()
 
     def push(self, features: Array) -> Array:
-        """Take features (m, 40) and return the outputs (n, outputs), 50 a second, that became certain."""
+        """Take features (m, inputs) and return the outputs (n, outputs), 50 a second, that became certain."""
         h, _ = self._stem.push(features)
         np.maximum(h, 0, out=h)
         for wide, (weight, bias) in zip(self._wide, self._mix, strict=True):

@@ -7,15 +7,16 @@ share of the networks by how they do on frames each of them was not shown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lipbank.mouth_space import DIMENSIONS, GAP, WIDTH, MouthSpace
-from lipbank.shape_features import EarStream, FeatureStream, Heard, VoiceStats, voice_stats
-from lipbank.shape_ridge import PER_PICTURE, choose_strength, fit_hearings, folds, windows
+from lipbank.shape_features import ACTIVE_UNDER_LEVEL, EarStream, FeatureStream, Heard, VoiceStats, voice_stats
+from lipbank.shape_phones import PHONES, load_phones, steady_from
+from lipbank.shape_ridge import PER_PICTURE, choose_strength, emphasis, fit_hearings, folds, tap_matrix, windows
 from lipbank.shape_states import StateStream, load_network, loudness_of, project_from
 from lipsync.audio.mel import BANDS, WINDOW, log_mel
 from lipsync.engine import HOP, SAMPLE_RATE
@@ -27,6 +28,8 @@ SEMITONES = (-5.0, -2.5, 2.5, 5.0)
 """How far the voice is moved to make further throats of it."""
 NOISES = (6.0, 15.0)
 """Decibels of noise under the speech in the further hearings of a take."""
+NOISY_COUNTS, THROAT_COUNTS = 0.1, 0.3
+"""How much a picture heard in noise, or from another throat, counts against one heard plainly."""
 _MIN_PICTURES = 125
 _GUARD = 12  # pictures round a test block that are neither learned from nor tested
 _AMPLITUDE = 0.97
@@ -92,8 +95,11 @@ def pitched(pcm: NDArray[np.float32], semitones: float) -> NDArray[np.float32]:
     return librosa.effects.pitch_shift(pcm, sr=SAMPLE_RATE, n_steps=semitones).astype(np.float32)
 
 
+Tensors = Mapping[str, NDArray[np.floating]]
+
+
 def hear(
-    pcm: NDArray[np.float32], stats: VoiceStats, states: Mapping[str, NDArray[np.floating]] | None, known: bool = False
+    pcm: NDArray[np.float32], stats: VoiceStats, states: Tensors | None, phones: Tensors | None, known: bool = False
 ) -> Heard:
     """What is heard, four frames to each of n pictures' sound, exactly as in a live stream.
 
@@ -101,15 +107,16 @@ def hear(
         pcm: 640 n samples.
         stats: The take's voice.
         states: Tensors of the ``StateStream``, or None.
+        phones: Tensors of the ``PhoneStream``, or None.
         known: Hear as one who has got used to this voice, not as one who meets it.
     """
     count = len(pcm) // HOP * PER_PICTURE
     padded = np.concatenate([pcm, np.zeros(WINDOW, np.float32)])
-    stream = EarStream(stats, states)
+    stream = EarStream(stats, states, phones)
     if known:
-        stream.get_used_to(voice_stats(log_mel(pcm)))
+        stream.get_used_to(pcm)
     heard = stream.push(padded)
-    return Heard(heard.features[:count], heard.activity[:count], heard.gain[:count], heard.foreign[:count])
+    return Heard(*(getattr(heard, field.name)[:count] for field in fields(Heard)))
 
 
 @dataclass
@@ -120,7 +127,10 @@ class Prepared:
         materials: One a take.
         stats: The voice, over all takes.
         states: Tensors of the ``StateStream``, or None.
-        features: One (4 n, 40) a take.
+        phones: Tensors of the ``PhoneStream``, or None.
+        pad: What is heard of silence, one frame.
+        emphasis: Of the ridge's inputs.
+        features: One (4 n, bands) a take, without states.
         activity: One (4 n,) a take.
         centre: (12,), mean of the mouths over all takes.
         scale: (12,), their standard deviation.
@@ -133,6 +143,9 @@ class Prepared:
     materials: list[Material]
     stats: VoiceStats
     states: dict[str, NDArray[np.float32]] | None
+    phones: dict[str, NDArray[np.float32]] | None
+    pad: NDArray[np.float32]
+    emphasis: NDArray[np.float64]
     features: list[NDArray[np.float32]]
     activity: list[NDArray[np.float32]]
     centre: NDArray[np.float64]
@@ -156,31 +169,44 @@ def _states_of(materials: Sequence[Material], stats: VoiceStats) -> dict[str, ND
     return {**network, **project_from(np.concatenate(said))}
 
 
+def _phones_of(materials: Sequence[Material], stats: VoiceStats) -> dict[str, NDArray[np.float32]] | None:
+    """The recogniser's phones and what the takes' sound says about voice and room, where the package is installed."""
+    phones = load_phones()
+    if phones is None:
+        return None
+    active = np.concatenate([m.mel.mean(1) > stats.level - ACTIVE_UNDER_LEVEL for m in materials])
+    return {**phones, **steady_from(np.concatenate([m.pcm for m in materials]), active)}
+
+
 def prepare(takes: Sequence[Any], space: MouthSpace, reach: int, *, throats: bool = False) -> Prepared:
     """Features, targets and folds of takes; with other ``throats`` to learn from too, if wanted."""
     materials = [material_of(take, space) for take in takes]
     stats = voice_stats(np.concatenate([m.mel for m in materials]))
-    states = _states_of(materials, stats)
+    states, phones = _states_of(materials, stats), _phones_of(materials, stats)
+    pad = EarStream(stats, states, phones).pad
     coef = np.concatenate([m.coef[m.index] for m in materials]).astype(np.float64)
     centre, scale = coef.mean(0), np.maximum(coef.std(0), 1e-3)
-    plain = [hear(m.pcm, stats, states) for m in materials]
+    plain = [hear(m.pcm, stats, states, phones) for m in materials]
 
     def rows(heard: Sequence[Heard]) -> NDArray[np.float32]:
         return np.concatenate(
-            [windows(h.features, len(m.coef), reach)[m.index] for h, m in zip(heard, materials, strict=True)]
+            [windows(h.features, len(m.coef), reach, pad)[m.index] for h, m in zip(heard, materials, strict=True)]
         )
 
     hearings = [rows(plain)]
     for seed, decibels in enumerate(NOISES):
-        hearings.append(rows([hear(noisy(m.pcm, decibels, seed), stats, states) for m in materials]))
+        hearings.append(rows([hear(noisy(m.pcm, decibels, seed), stats, states, phones) for m in materials]))
     others = []
     for semitones in SEMITONES if throats else ():
-        others.append(rows([hear(pitched(m.pcm, semitones), stats, states, known=True) for m in materials]))
+        others.append(rows([hear(pitched(m.pcm, semitones), stats, states, phones, known=True) for m in materials]))
     return Prepared(
         materials=materials,
         stats=stats,
         states=states,
-        features=[heard.features[:, :BANDS] for heard in plain],
+        phones=phones,
+        pad=pad,
+        emphasis=emphasis(len(tap_matrix(reach)), len(pad)),
+        features=[heard.features[:, : BANDS + (PHONES if phones else 0)] for heard in plain],
         activity=[heard.activity for heard in plain],
         centre=centre,
         scale=scale,
@@ -208,13 +234,17 @@ class Ridge:
 
 def fit_ridge(data: Prepared) -> Ridge:
     """Fit the linear listener."""
-    strengths, guesses = choose_strength(data.hearings, data.outputs, data.splits)
-    own = fit_hearings(data.hearings, data.outputs).weights(strengths)
+    counts = [1.0] + [NOISY_COUNTS] * len(NOISES)
+    strengths, guesses = choose_strength(data.hearings, counts, data.outputs, data.splits, data.emphasis)
+    own = fit_hearings(data.hearings, counts, data.outputs, data.emphasis).weights(strengths)
     if not data.others:
         return Ridge(own, own, guesses)
     hearings = [*data.hearings, *data.others]
+    all_counts = counts + [THROAT_COUNTS] * len(data.others)
     # As many times the rows, as many times the ridge.
-    foreign = fit_hearings(hearings, data.outputs).weights(strengths * len(hearings) / len(data.hearings))
+    foreign = fit_hearings(hearings, all_counts, data.outputs, data.emphasis).weights(
+        strengths * sum(all_counts) / sum(counts)
+    )
     return Ridge(own, foreign, guesses)
 
 
@@ -264,7 +294,7 @@ def pack(
     low[GAP] = 0.0
     low[WIDTH] = max(low[WIDTH], 1.0)
     out = {
-        "meta": np.array([1.0, reach, shift, len(nets), data.stats.level]),
+        "meta": np.array([2.0, reach, shift, len(nets), data.stats.level]),
         "voice_mean": data.stats.mean,
         "share": np.zeros(DIMENSIONS) if share is None else share,
         "ridge_matrix": ridge.own[0],
@@ -280,6 +310,8 @@ def pack(
     }
     if data.states is not None:
         out.update({f"states.{name}": value for name, value in data.states.items()})
+    if data.phones is not None:
+        out.update({f"phones.{name}": value for name, value in data.phones.items()})
     for i, net in enumerate(nets):
         out.update({f"net{i}.{name}": value for name, value in net.items()})
     return {name: np.asarray(value, np.float32) for name, value in out.items()}

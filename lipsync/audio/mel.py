@@ -63,6 +63,8 @@ def _slaney_filters() -> NDArray[np.float32]:
 class MelStream:
     """Log-mel frames of one sound that arrives in pieces. Not thread-safe."""
 
+    bands = BANDS
+
     def __init__(self) -> None:
         self.reset()
 
@@ -98,7 +100,7 @@ class MelStream:
         if len(pcm):
             self._waiting = np.concatenate([self._waiting, self._shape(pcm)])
         count = max(0, (len(self._waiting) - WINDOW) // MEL_HOP + 1)
-        out = np.empty((count, BANDS), np.float32)
+        out = np.empty((count, self.bands), np.float32)
         for start in range(0, count, _BLOCK):
             stop = min(count, start + _BLOCK)
             piece = self._waiting[start * MEL_HOP : (stop - 1) * MEL_HOP + WINDOW]

@@ -1,0 +1,119 @@
+"""The recogniser's phones: the same model, the same front end, the same stream in any pieces."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lipbank.shape_features import ACTIVE_UNDER_LEVEL, EarStream, voice_stats
+from lipbank.shape_phones import DELAY, PHONES, PhoneStream, cepstra, damaged, load_phones, steady_from
+from lipsync.audio.mel import MelStream, log_mel
+
+ps = pytest.importorskip("pocketsphinx")
+SENTENCE = "Please remember to buy a big map, seven sushi rolls, and some more paper for Sam."
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    import soxr
+
+    from speech.tts.espeak import Prosody, library
+
+    engine = library()
+    samples, _ = engine.render(SENTENCE, Prosody("en-us", 150, 50, 50))
+    return soxr.resample(samples.astype(np.float32) / 32768, engine.sample_rate, 16000).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tensors(speech: np.ndarray) -> dict[str, np.ndarray]:
+    phones = load_phones()
+    assert phones is not None
+    mel = log_mel(speech)
+    return {**phones, **steady_from(speech, mel.mean(1) > voice_stats(mel).level - ACTIVE_UNDER_LEVEL)}
+
+
+def listen(stream: PhoneStream, pcm: np.ndarray) -> np.ndarray:
+    """Shares with the running mean held still."""
+    return stream.push(pcm, np.zeros(len(MelStream().push(pcm)), np.float32)) ** 2
+
+
+def model(name: str) -> str:
+    return ps.get_model_path(f"en-us/{name}")
+
+
+def test_cepstra_are_the_recognisers(speech: np.ndarray, tmp_path: Path) -> None:
+    decoder = ps.Decoder(
+        hmm=model("en-us"),
+        allphone=model("en-us-phone.lm.bin"),
+        lm=None,
+        dict=None,
+        remove_noise=False,
+        mfclogdir=str(tmp_path),
+        loglevel="FATAL",
+    )
+    decoder.start_utt()
+    decoder.process_raw((np.clip(speech, -1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True)
+    decoder.end_utt()
+    data = next(tmp_path.glob("*.mfc")).read_bytes()
+    order = ">" if struct.unpack_from(">i", data)[0] * 4 + 4 == len(data) else "<"
+    theirs = np.frombuffer(data, f"{order}f4", offset=4).reshape(-1, 13)
+    # Their frames of 410 samples begin, ours are centred, on multiples of 10 ms.
+    ours = cepstra(speech[205 - 160 :])[1 : len(theirs) + 1]
+    theirs = theirs[: len(ours)]
+    loud = ours[:, 0] > np.median(ours[:, 0])
+    alike = [float(np.corrcoef(ours[loud, k], theirs[loud, k])[0, 1]) for k in range(13)]
+    assert min(alike) > 0.9
+    assert np.mean(alike) > 0.97
+
+
+def test_mixtures_are_probabilities(tensors: dict[str, np.ndarray]) -> None:
+    np.testing.assert_allclose(tensors["weight"].sum(2), 1, atol=1e-4)
+    assert not damaged(tensors)
+    assert damaged({**tensors, "weight": tensors["weight"][:2]})
+    assert damaged({k: v for k, v in tensors.items() if k != "floor"})
+
+
+def test_pieces_change_nothing(speech: np.ndarray, tensors: dict[str, np.ndarray]) -> None:
+    stats = voice_stats(log_mel(speech))
+    whole = EarStream(stats, None, tensors).push(speech).features
+    assert whole.shape[1] == 40 + PHONES
+    stream, parts, at = EarStream(stats, None, tensors), [], 0
+    for size in np.random.default_rng(0).integers(1, 2000, 200):
+        parts.append(stream.push(speech[at : at + size]).features)
+        at += size
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=2e-4)
+    np.testing.assert_allclose((whole[:, 40:] ** 2).sum(1), 1, atol=1e-4)
+
+
+def test_hisses_and_silence_are_told(speech: np.ndarray, tensors: dict[str, np.ndarray]) -> None:
+    """S and SH have most of their energy high up: where that is so, they should be heard; in silence, silence."""
+    names = [n for n in _names() if n not in ("+NSN+", "+SPN+")]
+    sound = np.concatenate([speech, np.zeros(16000, np.float32)])
+    mel = log_mel(sound)
+    shares = listen(PhoneStream(tensors), sound)[DELAY:]
+    mel = mel[: len(shares)]
+    hissing = (mel[:, 30:].mean(1) > mel[:, :15].mean(1) + 2) & (mel.mean(1) > np.percentile(mel.mean(1), 60))
+    hisses = shares[:, [names.index(n) for n in ("S", "SH", "Z", "ZH", "CH", "JH", "T")]].sum(1)
+    assert hissing.sum() > 10
+    voiced = (mel[:, 30:].mean(1) < mel[:, :15].mean(1)) & (mel.mean(1) > np.percentile(mel.mean(1), 60))
+    assert hisses[hissing].mean() > 3 * hisses[voiced].mean()
+    assert names.index("SIL") == int(tensors["silence"][0])
+    assert shares[-60:, names.index("SIL")].mean() > 0.5
+
+
+def _names() -> list[str]:
+    from lipbank.shape_phones import _phone_names
+
+    return _phone_names(Path(model("en-us")) / "mdef")[0]
+
+
+def test_level_does_not_matter_once_used_to_a_voice(speech: np.ndarray, tensors: dict[str, np.ndarray]) -> None:
+    mel = log_mel(speech)
+    active = mel.mean(1) > voice_stats(mel).level - ACTIVE_UNDER_LEVEL
+    own = listen(PhoneStream(tensors), speech)
+    quiet = PhoneStream(tensors)
+    quiet.get_used_to(0.5 * speech, active)
+    assert np.abs(listen(quiet, 0.5 * speech) - own)[active[: len(own)]].mean() < 0.01
