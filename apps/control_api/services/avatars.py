@@ -14,7 +14,7 @@ from apps.control_api.services.paging import Slice, newest_first
 from apps.control_api.services.tools import Tools
 from apps.control_api.services.uploads import Upload
 from apps.control_api.storage.clock import now
-from apps.control_api.storage.tables import AvatarRow, JobRow, ModelRow, TakeRow
+from apps.control_api.storage.tables import AvatarRow, Consent, JobRow, ModelRow, TakeRow
 from apps.control_api.storage.tables.base import new_id
 from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -63,6 +63,11 @@ class Avatars:
             emit(session, "system", {"name": "avatar_deleted", "data": {"avatar_id": avatar_id}})
         self._tools.files.remove(self._tools.files.models / "avatars" / avatar_id)
         self._tools.files.remove(self._tools.files.avatar(avatar_id))
+
+    def withdraw(self, avatar_id: str) -> Consent:
+        """Withdraw the consent that the avatar rests on; see ``consents.withdraw``."""
+        with self._tools.database.write() as session:
+            return consents.withdraw(session, AvatarRow, avatar_id)
 
     def usable(self, avatar_id: str, scope: str) -> tuple[AvatarRow, Path]:
         """Return an avatar and the folder of its live version, if it may be used for ``scope`` now.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
+from apps.control_api.services.events import emit
 from apps.control_api.storage.clock import now
-from apps.control_api.storage.tables import Consent
-from lipsync.errors import ForbiddenError
+from apps.control_api.storage.tables import AvatarRow, Consent, ModelRow, VoiceRow
+from lipsync.errors import ConflictError, ForbiddenError, NotFoundError
 
 _WORDS = {
     "train": "training a model",
@@ -33,6 +34,28 @@ def add(session: Session, given: dict[str, Any]) -> Consent:
     session.add(row)
     session.flush()
     return row
+
+
+def withdraw(session: Session, table: type[AvatarRow] | type[VoiceRow], id_: str) -> Consent:
+    """Withdraw the consents that an avatar or a voice and its versions rest on; returns the one of what is live.
+
+    What else was made under them (the take, other avatars) stops with it: it is the person who takes it back.
+
+    Raises:
+        NotFoundError: no such avatar or voice.
+        ConflictError: it shows nobody, so nobody agreed to anything.
+    """
+    row = session.get(table, id_)
+    if row is None:
+        raise NotFoundError("There is no such object.", "List them to see those there are.")
+    versions = session.exec(select(ModelRow.consent_id).where(ModelRow.owner_id == id_))
+    ids = {row.consent_id, *versions} - {None}
+    if row.consent_id is None or not ids:
+        raise ConflictError("This was made from nobody, so there is no consent to withdraw.", "Delete it instead.")
+    for consent in session.exec(select(Consent).where(col(Consent.id).in_(ids))):
+        consent.withdrawn_at = consent.withdrawn_at or now()
+    emit(session, "system", {"name": "consent_withdrawn", "data": {"id": id_, "consents": sorted(str(i) for i in ids)}})
+    return session.exec(select(Consent).where(Consent.id == row.consent_id)).one()
 
 
 def require(session: Session, consent_id: str | None, scope: str) -> Consent | None:

@@ -17,7 +17,7 @@ from apps.control_api.services.paging import Slice, newest_first
 from apps.control_api.services.tools import Tools
 from apps.control_api.services.uploads import Uploads
 from apps.control_api.storage.clock import now
-from apps.control_api.storage.tables import JobRow, ModelRow, TakeRow, VoiceRow
+from apps.control_api.storage.tables import Consent, JobRow, ModelRow, TakeRow, VoiceRow
 from apps.control_api.storage.tables.base import new_id
 from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -103,6 +103,11 @@ class Voices:
             emit(session, "system", {"name": "voice_deleted", "data": {"voice_id": voice_id}})
         self._tools.files.remove(self._tools.files.models / "voices" / voice_id)
         self._tools.files.remove(self._tools.files.voice(voice_id))
+
+    def withdraw(self, voice_id: str) -> Consent:
+        """Withdraw the consent that the voice rests on; see ``consents.withdraw``."""
+        with self._tools.database.write() as session:
+            return consents.withdraw(session, VoiceRow, voice_id)
 
     def usable(self, voice_id: str | None, scope: str) -> VoiceRow:
         """Return a voice that may be used for ``scope`` now; the studio's own if none is named."""

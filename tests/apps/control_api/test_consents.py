@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
-from apps.control_api.storage.tables import AvatarRow, Consent, ModelRow, TakeRow
+from apps.control_api.services import consents
+from apps.control_api.storage.tables import AvatarRow, Consent, ModelRow, TakeRow, VoiceRow
 from apps.control_api.worker.loop import Worker
 from tests.apps.control_api.conftest import CONSENT, Api
 from tests.apps.control_api.test_avatars import bring_in, packed
@@ -119,3 +120,37 @@ async def test_a_session_ends_when_its_consent_runs_out_and_others_go_on(
         await api.client.post(f"/live/sessions/{sessions[0]}:say", json={"text": "Hi"}), 409, "conflict"
     )
     assert "The consent of Ada has ended" in body["message"]
+
+
+async def test_the_consent_of_what_was_brought_in_is_taken_back_there(api: Api, packed: bytes) -> None:
+    """An imported avatar has no take whose consent could be withdrawn."""
+    avatar_id = await bring_in(api, packed)
+    opened = await api.client.post("/live/sessions", json={"avatar_id": avatar_id})
+    assert opened.status_code == 201, opened.text
+    told = await api.client.post(f"/avatars/{avatar_id}:withdraw")
+    assert told.status_code == 200 and told.json()["person"] == "Ada" and told.json()["withdrawn_at"] is not None
+    assert (await api.client.get(f"/live/sessions/{opened.json()['id']}")).json()["state"] == "closed"
+    for path in ("/live/sessions", "/avatars:export"):
+        body = assert_error(await api.client.post(path, json={"avatar_id": avatar_id}), 403, "forbidden")
+        assert "Ada has withdrawn the consent" in body["message"] and body["remedy"], path
+    again = (await api.client.post(f"/avatars/{avatar_id}:withdraw")).json()
+    assert again["withdrawn_at"] == told.json()["withdrawn_at"]
+    assert_error(await api.client.post(f"/avatars/{avatar_id[:-1]}0:withdraw"), 404, "not_found")
+    rows = (await api.client.get("/audit/events", params={"action": "withdraw_avatar_consent"})).json()["items"]
+    assert {row["object_id"] for row in rows} >= {avatar_id} and rows[-1]["result"] == 200
+
+
+async def test_the_consent_of_a_voice_is_taken_back_there(api: Api) -> None:
+    with api.studio.tools.database.write() as session:
+        consent = consents.add(session, {**CONSENT, "person": "Grace"})
+        row = VoiceRow(name="Grace", state="ready", backend="local", language="en", consent_id=consent.id)
+        session.add(row)
+        voice_id = row.id
+    assert (await api.client.post(f"/voices/{voice_id}:preview", json={"text": "Hi."})).status_code == 200
+    told = await api.client.post(f"/voices/{voice_id}:withdraw")
+    assert told.status_code == 200 and told.json()["person"] == "Grace"
+    body = assert_error(await api.client.post(f"/voices/{voice_id}:preview", json={"text": "Hi."}), 403, "forbidden")
+    assert "Grace has withdrawn the consent" in body["message"]
+    own = (await api.client.get("/voices")).json()["items"]
+    builtin = next(v for v in own if v["builtin"])
+    assert_error(await api.client.post(f"/voices/{builtin['id']}:withdraw"), 409, "conflict")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -18,6 +19,7 @@ from apps.control_api.api.wire.avatars import (
     AvatarUpdate,
 )
 from apps.control_api.api.wire.jobs import Job
+from apps.control_api.api.wire.takes import Consent
 
 router = APIRouter(tags=["avatars"])
 
@@ -45,6 +47,17 @@ def get_avatar(avatar_id: str, studio: Studio) -> Avatar:
 def update_avatar(avatar_id: str, wanted: AvatarUpdate, studio: Studio) -> Avatar:
     """Rename an avatar."""
     return studio.present.avatar(studio.avatars.rename(avatar_id, wanted.name))
+
+
+@router.post("/avatars/{avatar_id}:withdraw")
+async def withdraw_avatar_consent(avatar_id: str, studio: Studio) -> Consent:
+    """Withdraw the consent the avatar rests on: all that rests on it no longer trains, goes live or is exported.
+
+    Live sessions with it end at once.
+    """
+    consent = await asyncio.to_thread(studio.avatars.withdraw, avatar_id)
+    await studio.live.end_forbidden()
+    return Consent.model_validate(consent)
 
 
 @router.delete("/avatars/{avatar_id}", status_code=204)

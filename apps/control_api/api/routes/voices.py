@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -20,6 +21,7 @@ from apps.control_api.api.wire.avatars import (
     VoiceUpdate,
 )
 from apps.control_api.api.wire.jobs import Job
+from apps.control_api.api.wire.takes import Consent
 from apps.control_api.api.wire.voice_backends import VoiceBackend, VoiceBackendFinding, VoiceBackendList
 from lipsync.errors import TooManyError
 
@@ -49,7 +51,7 @@ def create_voice(wanted: VoiceCreate, request: Request, studio: Studio) -> Voice
 @router.get("/voices/backends")
 def list_voice_backends(studio: Studio) -> VoiceBackendList:
     """Voice back-ends: what they can do and whether they are set up. Imports them: slow at the first call."""
-    return VoiceBackendList(items=[VoiceBackend.model_validate(told) for told in studio.voice_backends.list()])
+    return VoiceBackendList(items=[VoiceBackend.model_validate(told) for told in studio.voice_backends.told()])
 
 
 @router.post("/voices/backends/{name}:check")
@@ -68,6 +70,17 @@ def get_voice(voice_id: str, studio: Studio) -> Voice:
 def update_voice(voice_id: str, wanted: VoiceUpdate, studio: Studio) -> Voice:
     """Change a voice's name, speed or settings."""
     return studio.present.voice(studio.voices.update(voice_id, wanted.model_dump(exclude_none=True)))
+
+
+@router.post("/voices/{voice_id}:withdraw")
+async def withdraw_voice_consent(voice_id: str, studio: Studio) -> Consent:
+    """Withdraw the consent the voice rests on: all that rests on it no longer trains, goes live or is exported.
+
+    Live sessions with it end at once.
+    """
+    consent = await asyncio.to_thread(studio.voices.withdraw, voice_id)
+    await studio.live.end_forbidden()
+    return Consent.model_validate(consent)
 
 
 @router.delete("/voices/{voice_id}", status_code=204)
