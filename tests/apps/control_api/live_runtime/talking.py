@@ -40,7 +40,7 @@ class MicrophoneTrack(MediaStreamTrack):
         super().__init__()
         self._sound = np.zeros(0, np.float32)
         self._noise = np.random.default_rng(5)
-        self._sent = 0
+        self.sent = 0
         self._due: float | None = None
         self.ended_at = 0.0
         self.echo: Any = None
@@ -67,8 +67,8 @@ class MicrophoneTrack(MediaStreamTrack):
         if self.echo is not None:
             sound += self.echo(STEP)
         frame = av.AudioFrame.from_ndarray((np.clip(sound, -1, 1) * 32767).astype(np.int16)[None], "s16", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, self._sent, fractions.Fraction(1, 48_000)
-        self._sent += STEP
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, self.sent * STEP, fractions.Fraction(1, 48_000)
+        self.sent += 1
         return frame
 
 
@@ -94,3 +94,34 @@ class Talker(Client):
     async def close(self) -> None:
         self.microphone.stop()
         await super().close()
+
+
+class Loudspeaker:
+    """What a microphone hears of the sound its client plays: late, quieter, with the reflections of a room.
+
+    Args:
+        client: Whose sound.
+        delay: Seconds between receiving and hearing it.
+    """
+
+    def __init__(self, client: Client, delay: float) -> None:
+        self._client, self._delay = client, round(delay * 48_000)
+        self._taken = 0
+        self._sound = np.zeros(0, np.float32)
+        room = np.zeros(2400, np.float32)
+        room[[0, 310, 1200, 2100]] = 0.3, 0.12, 0.06, 0.03
+        self._room, self._last = room, np.zeros(len(room) - 1, np.float32)
+
+    def __call__(self, count: int) -> NDArray[np.float32]:
+        if self._taken == 0:
+            self._taken = len(self._client.sounds)
+            self._sound = np.zeros(self._delay, np.float32)
+        new = self._client.sounds[self._taken :]
+        self._taken += len(new)
+        self._sound = np.concatenate([self._sound, *(s.astype(np.float32) / 32768 for _, _, s in new)])
+        if len(self._sound) < count:
+            self._sound = np.concatenate([np.zeros(count + self._delay, np.float32), self._sound])
+        played, self._sound = self._sound[:count], self._sound[count:]
+        heard = np.concatenate([self._last, played])
+        self._last = heard[len(heard) - len(self._last) :]
+        return np.convolve(heard, self._room, "valid").astype(np.float32)
