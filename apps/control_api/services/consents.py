@@ -45,7 +45,7 @@ def withdraw(session: Session, table: type[AvatarRow] | type[VoiceRow], id_: str
         NotFoundError: no such avatar or voice.
         ConflictError: it shows nobody, so nobody agreed to anything.
     """
-    row = session.get(table, id_)
+    row: Any = session.get(table, id_)
     if row is None:
         raise NotFoundError("There is no such object.", "List them to see those there are.")
     versions = session.exec(select(ModelRow.consent_id).where(ModelRow.owner_id == id_))
