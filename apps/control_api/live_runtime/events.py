@@ -12,6 +12,7 @@ EventKind = Literal[
     "session_state",
     "swapped",
     "action",
+    "programme",
     "turn_started",
     "turn_first_frame",
     "turn_ended",

@@ -105,6 +105,10 @@ class Playout:
         """Whether speech waits for the end of an action: ``quiet_until`` is the first pose after it."""
         return self.watched and not self.speaking and self.pose + 1 < self.quiet_until
 
+    def nearly_over(self, frames: int) -> bool:
+        """Whether what waits is whole (a turn's end is the last of it) and at most ``frames`` long."""
+        return self.buffered <= frames and (not self._entries or self._entries[-1].frame is None)
+
     @property
     def start_frames(self) -> int:
         """Drawn frames a run of speech waits for: as many as pictures came late by lately, at least two."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -34,8 +34,10 @@ from apps.control_api.live_runtime.look import Look
 from apps.control_api.live_runtime.outputs import OutputStats
 from apps.control_api.live_runtime.pictures import Picture
 from apps.control_api.live_runtime.playout import Playout
+from apps.control_api.live_runtime.programme import Item, Mode, Programme
 from apps.control_api.live_runtime.scene import Scene
 from apps.control_api.live_runtime.sound_stream import SoundStream
+from apps.control_api.live_runtime.spare_voice import tell_of_fallback
 from apps.control_api.live_runtime.spec import LiveLimits, SessionSpec
 from apps.control_api.live_runtime.stage import Stage, StageRunner
 from apps.control_api.live_runtime.stages.animate import AnimateStage
@@ -106,6 +108,7 @@ class LiveSession:
         )
         self._closing: asyncio.Task[None] | None = None
         self._swapping = asyncio.Lock()
+        self.programme: Programme | None = None
         self.scene = Scene(
             look,
             spec.actions,
@@ -120,6 +123,7 @@ class LiveSession:
         self._animate_stage = AnimateStage(look.engine, look.host.drive)
         self._animate = self._runner(self._animate_stage, self._to_playout, 4)
         self._speak_stage = SpeakStage(tts, spec.voice, self.turns.cancel)
+        tell_of_fallback(tts, self._emit)
         self._speak = self._runner(self._speak_stage, self._animate.put, 64)
         self._reply = self._runner(ReplyStage(replier, self.turns.cancel), self._to_speak, limits.max_pending_turns * 4)
         self._tasks = [
@@ -235,6 +239,7 @@ class LiveSession:
                     if part is not None:
                         await part.close()
                 self._check_open()
+            tell_of_fallback(new.tts, self._emit)
             old = self._speak_stage.change(new.tts, new.spec.voice) if new.tts is not None else None
             if new.look is not None:
                 look, stage = new.look, self._animate_stage
@@ -275,6 +280,36 @@ class LiveSession:
         await self._reply.put(PcmFrame(turn, pcm, LIVE_RATE))
         await self._reply.put(TextEndFrame(turn))
         return turn
+
+    def waiting(self) -> list[int]:
+        """Turns that are not over, oldest first."""
+        return self.turns.open()
+
+    def nearly_over(self, frames: int) -> bool:
+        """Whether all that is to be said is made, and at most ``frames`` of it are still to be played."""
+        return (
+            len(self.turns.open()) <= 1
+            and self.playout.nearly_over(frames)
+            and (self.playout.buffered > 0 or not self.turns.open())
+        )
+
+    async def play(self, items: Sequence[Item], mode: Mode) -> None:
+        """Say scripts while nobody asks, instead of what was played until now.
+
+        Raises:
+            ConflictError: The session is closed.
+            InvalidInputError: There is nothing to say.
+        """
+        self._check_open()
+        programme = Programme(self, items, mode, lambda item: self._emit("programme", script_id=item))
+        await self.stop_playing()
+        self.programme = programme
+
+    async def stop_playing(self) -> None:
+        """Say no more scripts; the sentence being said is said to its end."""
+        programme, self.programme = self.programme, None
+        if programme is not None:
+            await programme.stop()
 
     # -- clients and outputs -----------------------------------------------------------------------------------------
 
@@ -366,6 +401,7 @@ class LiveSession:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.listener is not None:
             await self.listener.close()
+        await self.stop_playing()
         await self.audience.close()
         await self.scene.close()
         await self._speak_stage.tts.close()
@@ -411,6 +447,8 @@ class LiveSession:
         self.playout.cut()
         for turn in cut:
             self.scene.turn_over(turn)
+            if self.programme is not None:
+                self.programme.turn_over(turn, "interrupted")
             self._emit("turn_ended", turn=turn, outcome="interrupted")
         return cut
 
@@ -434,6 +472,8 @@ class LiveSession:
         if frame.first and self.turns.passed(frame.turn, "playout"):
             self._emit("turn_first_frame", turn=frame.turn, latency_ms=self.turns.latency_ms(frame.turn, "playout"))
         self.scene.passed(self.playout.pose)
+        if self.programme is not None:
+            self.programme.tick()
         if self.listener is not None:
             self.listener.played(frame)
         for turn in self.playout.take_ended():

@@ -9,8 +9,10 @@ from typing import Any
 from apps.control_api.services.actions import Actions
 from apps.control_api.services.avatars import Avatars
 from apps.control_api.services.live import Live, Opened, background
+from apps.control_api.services.room import Room
 from apps.control_api.services.uploads import Uploads
 from apps.control_api.services.voices import Voices
+from apps.control_api.storage.tables import PlaylistRow
 from lipsync.errors import InvalidInputError, NotFoundError
 
 
@@ -51,6 +53,24 @@ class LiveScene:
                 f"The avatar has {len(names)} actions.", "Add one, or choose one there is.", {"actions": names}
             )
         await self.act(session_id, names[index])
+
+    async def play(self, room: Room, playlist_id: str, session_id: str) -> PlaylistRow:
+        """Have a session say a playlist's scripts while nobody asks.
+
+        Raises:
+            InvalidInputError: the playlist has nothing to say.
+        """
+        from apps.control_api.live_runtime.programme import Item
+
+        session = self._live.session(session_id)
+        playlist, scripts = await asyncio.to_thread(room.programme, playlist_id)
+        items = [Item(script.id, script.text, weight) for script, weight in scripts]
+        await session.play(items, playlist.mode)
+        return playlist
+
+    async def stop(self, session_id: str) -> None:
+        """Have a session say no more scripts."""
+        await self._live.session(session_id).stop_playing()
 
     def _swap(self, wanted: dict[str, Any], opened: Opened) -> tuple[Any, str, str]:
         from apps.control_api.live_runtime.swap import Swap

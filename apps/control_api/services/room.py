@@ -58,6 +58,13 @@ class Room:
         with self._database.write() as session:
             session.delete(_find(session, kind, row_id))
 
+    def programme(self, playlist_id: str) -> tuple[PlaylistRow, list[tuple[ScriptRow, float]]]:
+        """Return a playlist and its scripts in order, with their weights; scripts deleted meanwhile are left out."""
+        with self._database.read() as session:
+            playlist: PlaylistRow = _find(session, PlaylistRow, playlist_id)
+            found = [(session.get(ScriptRow, item["script_id"]), float(item["weight"])) for item in playlist.items]
+            return playlist, [(script, weight) for script, weight in found if script is not None]
+
     def ingest(self, items: list[dict[str, Any]], session_id: str | None) -> tuple[list[MessageRow], int]:
         """Keep messages that are new (platform and platform_id); returns them and how many were known already."""
         kept: list[MessageRow] = []

@@ -192,6 +192,26 @@ def delete_playlist(playlist_id: str, studio: Studio) -> None:
     studio.room.delete(PlaylistRow, playlist_id)
 
 
+class Play(Command):
+    """The session that is to say a playlist while nobody asks."""
+
+    session_id: Identifier
+
+
+@router.post("/playlists/{playlist_id}:play", status_code=202)
+async def play_playlist(playlist_id: str, wanted: Play, request: Request, studio: Studio) -> Playlist:
+    """Have a session say the playlist, sentence by sentence; answers slip in between, and it goes on after them."""
+    note_object(request, wanted.session_id)
+    return Playlist.model_validate(await studio.scene.play(studio.room, playlist_id, wanted.session_id))
+
+
+@router.post("/playlists/{playlist_id}:stop", status_code=204)
+async def stop_playlist(playlist_id: str, wanted: Play, request: Request, studio: Studio) -> None:
+    """Say no more of it; the sentence being said is said to its end."""
+    note_object(request, wanted.session_id)
+    await studio.scene.stop(wanted.session_id)
+
+
 @router.get("/messages")
 def list_messages(
     studio: Studio,

@@ -17,6 +17,13 @@ class Health(Wire):
     version: str
 
 
+class StudioKey(Wire):
+    """The public half of the studio's signing key, base64."""
+
+    algorithm: Literal["ed25519"]
+    key: str
+
+
 class Check(Wire):
     """One thing the studio needs, and what to do where it is missing."""
 
@@ -144,6 +151,7 @@ class LiveEvent(Wire):
         "session_state",
         "swapped",
         "action",
+        "programme",
         "turn_started",
         "turn_first_frame",
         "turn_ended",

@@ -1369,6 +1369,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Studio Key
+         * @description The public key that this studio's exports are signed with; others name it in `trusted_studios`.
+         */
+        get: operations["get_studio_key"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system/load": {
         parameters: {
             query?: never;
@@ -2070,6 +2090,8 @@ export interface components {
             avatar_id: string;
             /** Model Id */
             model_id?: string | null;
+            /** Passphrase */
+            passphrase?: string | null;
         };
         /**
          * AvatarImport
@@ -2079,6 +2101,8 @@ export interface components {
             consent: components["schemas"]["ConsentCreate"];
             /** Name */
             name?: string | null;
+            /** Passphrase */
+            passphrase?: string | null;
             /** Upload Id */
             upload_id: string;
         };
@@ -3984,6 +4008,19 @@ export interface components {
             kind: "takes" | "avatars" | "voices" | "weights" | "results" | "recordings" | "uploads" | "logs" | "database";
         };
         /**
+         * StudioKey
+         * @description The public half of the studio's signing key, base64.
+         */
+        StudioKey: {
+            /**
+             * Algorithm
+             * @constant
+             */
+            algorithm: "ed25519";
+            /** Key */
+            key: string;
+        };
+        /**
          * Swap
          * @description What is to change; what is left out stays as it is.
          */
@@ -4460,6 +4497,8 @@ export interface components {
          * @description Pack a trained voice into one file.
          */
         VoiceExport: {
+            /** Passphrase */
+            passphrase?: string | null;
             /** Voice Id */
             voice_id: string;
         };
@@ -4471,6 +4510,8 @@ export interface components {
             consent: components["schemas"]["ConsentCreate"];
             /** Name */
             name?: string | null;
+            /** Passphrase */
+            passphrase?: string | null;
             /** Upload Id */
             upload_id: string;
         };
@@ -14420,6 +14461,125 @@ export interface operations {
                 };
                 content: {
                     "application/zip": string;
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Host, origin, role or consent does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such object. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The object's state does not allow it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is over its limit. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The input breaks a rule; `detail.reasons` has every one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A cap is reached. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The studio made a mistake. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something it needs is missing or does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The disk has too little room. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_studio_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioKey"];
                 };
             };
             /** @description The request cannot be understood. */
