@@ -18,12 +18,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsync import signature
 from lipsync.errors import BundleError, ConflictError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -36,6 +40,7 @@ _REFUSED_SUFFIXES = frozenset(
     {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".npy", ".npz", ".py", ".pyc", ".so"}
 )
 _CHUNK = 1 << 20
+_MAX_SIGNATURE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -201,8 +206,8 @@ def load_tensors(folder: Path) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def pack(folder: Path, target: Path) -> Path:
-    """Write a bundle as one zip file (stored aside, then renamed) and return its path."""
+def pack(folder: Path, target: Path, key: Ed25519PrivateKey | None = None) -> Path:
+    """Write a bundle as one zip file (stored aside, then renamed), signed if a key is given, and return its path."""
     folder, target = Path(folder), Path(target)
     manifest = read_manifest(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -211,6 +216,8 @@ def pack(folder: Path, target: Path) -> Path:
         with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name in (MANIFEST, *manifest.files):
                 archive.write(folder / name, name)
+            if key is not None:
+                archive.writestr(signature.NAME, signature.sign((folder / MANIFEST).read_bytes(), key))
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
@@ -218,6 +225,11 @@ def pack(folder: Path, target: Path) -> Path:
 
 
 def unpack(source: Path, folder: Path, *, max_bytes: int = MAX_TOTAL_BYTES) -> Manifest:
+    """``unpack_signed`` for those who do not ask whose the bundle is."""
+    return unpack_signed(source, folder, max_bytes=max_bytes)[0]
+
+
+def unpack_signed(source: Path, folder: Path, *, max_bytes: int = MAX_TOTAL_BYTES) -> tuple[Manifest, str | None]:
     """Unpack a foreign zip into ``folder`` after checking that it is a bundle and nothing else.
 
     Args:
@@ -225,9 +237,12 @@ def unpack(source: Path, folder: Path, *, max_bytes: int = MAX_TOTAL_BYTES) -> M
         folder: Where the bundle goes; must not exist.
         max_bytes: The most it may hold unpacked.
 
+    Returns:
+        Its manifest, and the public key (base64) it was signed with, None if it was not signed.
+
     Raises:
         BundleError: Not a zip, a path that leaves the folder, a link, a bomb, a file that can run code, a file that the
-            manifest does not name or whose sha256 differs.
+            manifest does not name or whose sha256 differs, a signature that does not fit.
         ConflictError: ``folder`` exists.
     """
     source, folder = Path(source), Path(folder)
@@ -242,6 +257,10 @@ def unpack(source: Path, folder: Path, *, max_bytes: int = MAX_TOTAL_BYTES) -> M
             aside.mkdir()
             for entry in entries:
                 _extract(archive, entry, aside)
+        signer: str | None = None
+        if (signed := aside / signature.NAME).is_file():
+            signer = signature.signer_of((aside / MANIFEST).read_bytes(), signed.read_bytes())
+            signed.unlink()
         manifest = read_manifest(aside)
         load_tensors(aside)
         swap_in(aside, folder)
@@ -251,7 +270,7 @@ def unpack(source: Path, folder: Path, *, max_bytes: int = MAX_TOTAL_BYTES) -> M
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return manifest
+    return manifest, signer
 
 
 def swap_in(aside: Path, folder: Path) -> None:
@@ -335,6 +354,8 @@ def _check_entries(entries: list[zipfile.ZipInfo], max_bytes: int) -> None:
     if MANIFEST not in names:
         raise BundleError("The file holds no manifest.json.", "Choose a file made by the studio's export.")
     for entry in entries:
+        if entry.filename == signature.NAME and entry.file_size > _MAX_SIGNATURE_BYTES:
+            raise BundleError("The signature is too large to be one.", remedy)
         if entry.filename != MANIFEST:
             _safe_name(entry.filename)
         mode = entry.external_attr >> 16

@@ -102,6 +102,11 @@ class Settings(BaseSettings):
         default_factory=lambda: {"wer": 0.6}, description="The same for one above any of these."
     )
 
+    imports_need_signature: bool = Field(False, description="Refuse bundles not signed by a studio trusted here.")
+    trusted_studios: list[str] = Field(
+        default_factory=list, description="Public keys (base64) of studios whose exports are trusted."
+    )
+
     job_kinds: dict[str, str] = Field(
         default_factory=dict, description='Job kinds of plug-ins: {"kind": "module:Body"}.'
     )

@@ -12,6 +12,7 @@ from apps.control_api.api.wire import live as wl
 from apps.control_api.api.wire import system as ws
 from apps.control_api.api.wire import takes as wt
 from apps.control_api.services.events import Event
+from apps.control_api.services.packages import PASSPHRASE_FIELD
 from apps.control_api.services.tools import Tools
 from apps.control_api.storage.tables import AvatarRow, Consent, JobRow, ModelRow, RecordingRow, TakeRow, VoiceRow
 from apps.control_api.storage.tables.work import PRIORITIES
@@ -73,6 +74,7 @@ class Present:
         return wj.Job.model_validate(
             {
                 **data,
+                "request": {k: v for k, v in data["request"].items() if k != PASSPHRASE_FIELD},
                 "priority": _PRIORITY_NAMES[data["priority"]],
                 "file_url": self.url(f"/jobs/{data['id']}/file") if file else None,
             }

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from apps.control_api.services import consents, registration
+from apps.control_api.services import consents, packages, registration
 from apps.control_api.services.bodies import Done
 from apps.control_api.services.events import emit
 from apps.control_api.services.models import next_version
@@ -121,7 +121,7 @@ class ImportAvatar:
     def run(self, job: JobRow, progress: Progress) -> Done:
         """Check and unpack an uploaded bundle, register it."""
         from lipsync import registry
-        from lipsync.bundle import unpack, update_manifest
+        from lipsync.bundle import update_manifest
 
         wanted, files = job.request, self._tools.files
         upload = self._uploads.finished(wanted["upload_id"])
@@ -130,7 +130,7 @@ class ImportAvatar:
         files.remove(making)
         files.need_room(2 * upload.size, self._tools.owner.in_force().free_space)
         progress.stage("unpack")
-        manifest = unpack(upload.path, making)
+        manifest, origin = packages.read(self._tools, upload.path, making, wanted)
         progress.update(0.7)
         if manifest.kind != "avatar" or manifest.engine not in registry.names():
             files.remove(making)
@@ -153,7 +153,7 @@ class ImportAvatar:
         update_manifest(making, name=version.name, version=number, consent_id=version.consent_id, takes=())
         reasons = [registration.BROUGHT_IN] if wanted.get("review") else []
         height, width = _size(manifest.input_shape)
-        result = {"avatar_id": avatar_id, "model_id": version.model_id, "version": number}
+        result = {"avatar_id": avatar_id, "model_id": version.model_id, "version": number, **origin}
 
         def commit(session: Session) -> None:
             registration.enter(session, self._tools, version, reasons, (width, height))
@@ -182,8 +182,6 @@ class ExportVersion:
 
     def run(self, job: JobRow, progress: Progress) -> Done:
         """Pack one version into a zip that another studio can import."""
-        from lipsync.bundle import pack
-
         with self._tools.database.read() as session:
             model = session.get(ModelRow, job.request["model_id"])
             if model is None:
@@ -197,8 +195,10 @@ class ExportVersion:
         self._tools.files.need_room(sum(f.stat().st_size for f in source.rglob("*") if f.is_file()), 0)
         progress.stage("pack")
         plain = re.sub(r"[^0-9A-Za-z\u4e00-\u9fff_-]+", "-", model.name).strip("-") or model.kind
-        target = pack(source, folder / f"{plain[:60]}-{model.version}.zip")
-        return Done({"file": target.name, f"{model.kind}_id": model.owner_id, "model_id": model.id})
+        target = packages.write(self._tools, source, folder / f"{plain[:60]}-{model.version}", job.request)
+        sealed = target.suffix == ".ltseal"
+        result = {"file": target.name, f"{model.kind}_id": model.owner_id, "model_id": model.id, "sealed": sealed}
+        return Done(result)
 
     def failed(self, job: JobRow) -> Callable[[Session], None] | None:
         """Take away what was packed."""

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from apps.control_api.services import consents
+from apps.control_api.services import consents, packages
 from apps.control_api.services.events import emit
 from apps.control_api.services.paging import Slice, newest_first
 from apps.control_api.services.tools import Tools
@@ -120,22 +120,24 @@ class Avatars:
                 "avatars:train", request, subject_id=avatar.id, priority=priority, queue=queue, session=session
             )
 
-    def export(self, avatar_id: str, model_id: str | None) -> JobRow:
+    def export(self, avatar_id: str, model_id: str | None, passphrase: str | None = None) -> JobRow:
         """Queue the packing of an avatar's live version, or of another one of it."""
         row, _ = self.usable(avatar_id, "export")
         with self._tools.database.write() as session:
             model = session.get(ModelRow, model_id or row.model_id)
             if model is None or model.owner_id != avatar_id:
                 raise NotFoundError("The avatar has no such version.", "List its versions among the models.")
-            return self._tools.jobs.submit(
-                "avatars:export", {"avatar_id": avatar_id, "model_id": model.id}, subject_id=avatar_id, session=session
-            )
+            request = packages.with_secret(self._tools, {"avatar_id": avatar_id, "model_id": model.id}, passphrase)
+            return self._tools.jobs.submit("avatars:export", request, subject_id=avatar_id, session=session)
 
-    def import_(self, upload: Upload, name: str | None, consent: dict[str, Any]) -> JobRow:
+    def import_(
+        self, upload: Upload, name: str | None, consent: dict[str, Any], passphrase: str | None = None
+    ) -> JobRow:
         """Queue the import of an uploaded bundle; its person's consent is given anew, here."""
         with self._tools.database.write() as session:
             kept = consents.add(session, consent)
             request = {"upload_id": upload.id, "name": name, "avatar_id": new_id(), "consent_id": kept.id}
+            request = packages.with_secret(self._tools, request, passphrase)
             return self._tools.jobs.submit("avatars:import", request, session=session)
 
     def _taken_over(self, session: Session, take: TakeRow, wanted: dict[str, Any]) -> AvatarRow:

@@ -22,6 +22,7 @@ KINDS: dict[str, str] = {
     "voices:train": "apps.control_api.services.voice_jobs:TrainVoice",
     "voices:import": "apps.control_api.services.voice_jobs:ImportVoice",
     "voices:export": "apps.control_api.services.avatar_jobs:ExportVersion",
+    "models:register": "apps.control_api.services.register_jobs:RegisterModel",
     "models:evaluate": "apps.control_api.services.evaluation_jobs:EvaluateModel",
     "inference:video": "apps.control_api.services.video_jobs:RenderVideo",
 }

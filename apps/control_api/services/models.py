@@ -14,7 +14,8 @@ from apps.control_api.services.uploads import Uploads
 from apps.control_api.storage.clock import now
 from apps.control_api.storage.tables import AvatarRow, JobRow, ModelRow, TakeRow, VoiceRow
 from apps.control_api.storage.tables.base import new_id
-from lipsync.errors import ConflictError, NotFoundError
+from apps.control_api.storage.tables.work import OPEN_STATES
+from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
 
 
 class Models:
@@ -27,7 +28,7 @@ class Models:
         """Return a version and whether it is the live one of its avatar or voice."""
         with self._tools.database.read() as session:
             row = _find(session, model_id)
-            return row, owner_of(session, row).model_id == row.id
+            return row, is_live(session, row)
 
     def list(
         self, limit: int, cursor: str | None, *, kind: str | None, owner_id: str | None, state: str | None
@@ -42,25 +43,43 @@ class Models:
             ids = [row.id for row in part.items]
             live = set(session.exec(select(AvatarRow.model_id).where(col(AvatarRow.model_id).in_(ids))))
             live |= set(session.exec(select(VoiceRow.model_id).where(col(VoiceRow.model_id).in_(ids))))
-        return Slice([(row, row.id in live) for row in part.items], part.next_cursor)
+        return Slice([(row, row.id in live or _base_in_use(row)) for row in part.items], part.next_cursor)
 
-    def register(self, upload_id: str, name: str | None, avatar_id: str | None) -> JobRow:
-        """Queue the reading of an uploaded bundle: checked, hashed, and entered as a version in review."""
+    def register(self, upload_id: str, name: str | None, given: dict[str, Any]) -> JobRow:
+        """Queue the reading of an uploaded file: recognised, checked, hashed, and entered as a version in review.
+
+        Args:
+            upload_id: A finished upload: a bundle of ours, or weights of a public network.
+            name: What the version is called; as in the file without one.
+            given: avatar_id or voice_id of what a bundle is another version of, or consent of its person; sha256 of the
+                file, to be held against.
+        """
         upload = self._uploads.finished(upload_id)
-        request = {
+        avatar_id, voice_id = given.get("avatar_id"), given.get("voice_id")
+        if avatar_id and voice_id:
+            raise InvalidInputError("Name an avatar or a voice, and not both.", "Send `avatar_id` or `voice_id`.")
+        request: dict[str, Any] = {
             "upload_id": upload.id,
             "name": name,
             "avatar_id": avatar_id or new_id(),
+            "voice_id": voice_id or new_id(),
+            "named": "avatar" if avatar_id else "voice" if voice_id else None,
             "consent_id": None,
+            "sha256": given.get("sha256"),
             "review": True,
         }
         with self._tools.database.write() as session:
-            if avatar_id:
-                avatar = session.get(AvatarRow, avatar_id)
-                if avatar is None:
-                    raise NotFoundError("There is no such avatar.", "List the avatars to see those there are.")
-                request["consent_id"] = avatar.consent_id
-            return self._tools.jobs.submit("avatars:import", request, subject_id=avatar_id, session=session)
+            owner: AvatarRow | VoiceRow | None = None
+            if avatar_id or voice_id:
+                owner = session.get(AvatarRow, avatar_id) if avatar_id else session.get(VoiceRow, voice_id)
+                if owner is None:
+                    raise NotFoundError("There is no such avatar or voice.", "List them to see those there are.")
+                consents.require(session, owner.consent_id, "train")
+                request["consent_id"] = owner.consent_id
+            elif given.get("consent"):
+                request["consent_id"] = consents.add(session, given["consent"]).id
+            subject = owner.id if owner is not None else None
+            return self._tools.jobs.submit("models:register", request, subject_id=subject, session=session)
 
     def evaluate(self, model_id: str, take_id: str | None, priority: str) -> JobRow:
         """Queue the measuring of a version on the held-out part of a prepared take (its own unless one is named)."""
@@ -68,6 +87,8 @@ class Models:
 
         with self._tools.database.write() as session:
             row = _find(session, model_id)
+            if row.kind == "base":
+                raise ConflictError("Weights of a network show nobody.", "Evaluate an avatar made with them.")
             take = session.get(TakeRow, take_for(session, row, take_id))
             for consent_id in (row.consent_id, take.consent_id if take else None):
                 consents.require(session, consent_id, "train")
@@ -89,8 +110,8 @@ class Models:
         """Take a live version back: the newest other ready version of its avatar or voice becomes live."""
         with self._tools.database.write() as session:
             row = _find(session, model_id)
-            if owner_of(session, row).model_id != row.id:
-                raise ConflictError("This version is not live.", "Name the live version.")
+            if row.kind == "base" or not is_live(session, row):
+                raise ConflictError("This version is not live.", "Name the live version of an avatar or voice.")
             earlier = session.exec(
                 select(ModelRow)
                 .where(ModelRow.owner_id == row.owner_id, ModelRow.id != row.id)
@@ -122,11 +143,19 @@ class Models:
         """Delete a version that is not live."""
         with self._tools.database.write() as session:
             row = _find(session, model_id)
-            if owner_of(session, row).model_id == row.id:
+            if row.kind != "base" and is_live(session, row):
                 raise ConflictError(
                     "This version is live.",
                     "Promote another version first, or delete the whole avatar or voice.",
                     {"dependants": [{"kind": row.kind, "id": row.owner_id}]},
+                )
+            waiting = select(JobRow).where(col(JobRow.state).in_(OPEN_STATES))
+            at_work = [job.id for job in session.exec(waiting) if job.request.get("model_id") == row.id]
+            if at_work:
+                raise ConflictError(
+                    "A job is at work on this version.",
+                    "Cancel the job first, or wait for its end.",
+                    {"dependants": [{"kind": "job", "id": id_} for id_ in at_work]},
                 )
             children = list(session.exec(select(ModelRow.id).where(ModelRow.parent_id == row.id)))
             if children:
@@ -142,15 +171,31 @@ class Models:
 
 
 def make_live(session: Session, row: ModelRow) -> None:
-    """Make a version the live one: its avatar or voice takes its path, version, metrics and becomes ready."""
-    owner = owner_of(session, row)
+    """Make a version the live one: its avatar or voice takes its path, version, metrics and becomes ready.
+
+    Weights of a public network have no owner; ready ones are there for engines to use.
+    """
     row.state, row.retired_at = "ready", None
+    if row.kind == "base":
+        session.add(row)
+        emit(session, "system", {"name": "model_changed", "data": {"model_id": row.id, "state": row.state}})
+        return
+    owner = owner_of(session, row)
     owner.model_id, owner.model_path, owner.model_version = row.id, row.path, row.version
     owner.metrics, owner.state, owner.updated_at = row.metrics, "ready", now()
     if isinstance(owner, AvatarRow):
         owner.engine = row.engine
     session.add_all([owner, row])
     emit(session, "system", {"name": "model_changed", "data": {"model_id": row.id, "state": row.state}})
+
+
+def is_live(session: Session, row: ModelRow) -> bool:
+    """Return whether a version is what its avatar or voice uses now; weights of a network are, once they are ready."""
+    return _base_in_use(row) if row.kind == "base" else owner_of(session, row).model_id == row.id
+
+
+def _base_in_use(row: ModelRow) -> bool:
+    return row.kind == "base" and row.state == "ready"
 
 
 def take_off_air(session: Session, owner: AvatarRow | VoiceRow, row: ModelRow) -> None:

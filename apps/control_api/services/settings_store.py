@@ -159,6 +159,14 @@ class SettingsStore:
 
     # --- credentials ----------------------------------------------------------------------------------------------
 
+    def seal(self, secret: str) -> str:
+        """Return a secret sealed with the key of this data folder, fit for a row."""
+        return self._seal(secret)
+
+    def unseal(self, sealed: str) -> str:
+        """Return what ``seal`` sealed. Raises ``UnavailableError`` where the key is gone."""
+        return str(self._open({_SEALED: sealed}))
+
     def _seal(self, secret: str) -> str:
         return str(self._box().encrypt(secret.encode()).decode())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from apps.control_api.services import consents, registration
+from apps.control_api.services import consents, packages, registration
 from apps.control_api.services.bodies import Done
 from apps.control_api.services.models import next_version
 from apps.control_api.services.tools import Tools
@@ -100,7 +100,7 @@ class ImportVoice(TrainVoice):
 
     def run(self, job: JobRow, progress: Progress) -> Done:
         """Check and unpack an uploaded voice, register it."""
-        from lipsync.bundle import unpack, update_manifest
+        from lipsync.bundle import update_manifest
         from speech.clone.voice import ClonedVoice
 
         wanted, files = job.request, self._tools.files
@@ -109,7 +109,7 @@ class ImportVoice(TrainVoice):
         files.remove(making)
         files.need_room(2 * upload.size, self._tools.owner.in_force().free_space)
         progress.stage("unpack")
-        manifest = unpack(upload.path, making)
+        manifest, origin = packages.read(self._tools, upload.path, making, wanted)
         if manifest.kind != "voice":
             raise BundleError(f"This is a {manifest.kind}, not a voice.", "Choose a voice made by the studio's export.")
         ClonedVoice.load(making)
@@ -118,10 +118,12 @@ class ImportVoice(TrainVoice):
         update_manifest(making, name=name, version=version.version, consent_id=version.consent_id, takes=())
 
         def commit(session: Session) -> None:
-            registration.enter_voice(session, self._tools, version, BACKEND, {})
+            registration.enter_voice(session, self._tools, version, BACKEND, {}, review=bool(wanted.get("review")))
 
         self._uploads.forget(upload)
-        return Done({"voice_id": version.owner_id, "model_id": version.model_id, "version": version.version}, commit)
+        return Done(
+            {"voice_id": version.owner_id, "model_id": version.model_id, "version": version.version, **origin}, commit
+        )
 
     def failed(self, job: JobRow) -> Callable[[Session], None]:
         """Take away what was unpacked, and the consent given for nothing."""

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from apps.control_api.services import consents
+from apps.control_api.services import consents, packages
 from apps.control_api.services.events import emit
 from apps.control_api.services.paging import Slice, newest_first
 from apps.control_api.services.tools import Tools
@@ -149,22 +149,25 @@ class Voices:
                 "voices:train", request, subject_id=voice_id, priority=priority, session=session
             )
 
-    def export(self, voice_id: str) -> JobRow:
+    def export(self, voice_id: str, passphrase: str | None = None) -> JobRow:
         """Queue the packing of a trained voice's live version."""
         with self._tools.database.write() as session:
             row = find(session, voice_id)
             if row.model_id is None:
                 raise ConflictError("This voice was not trained here.", "Only a trained voice can be taken along.")
             consents.require(session, row.consent_id, "export")
-            request = {"voice_id": voice_id, "model_id": row.model_id}
+            request = packages.with_secret(self._tools, {"voice_id": voice_id, "model_id": row.model_id}, passphrase)
             return self._tools.jobs.submit("voices:export", request, subject_id=voice_id, session=session)
 
-    def import_(self, upload_id: str, name: str | None, consent: dict[str, Any]) -> JobRow:
+    def import_(
+        self, upload_id: str, name: str | None, consent: dict[str, Any], passphrase: str | None = None
+    ) -> JobRow:
         """Queue the import of an uploaded voice; its person's consent is given anew, here."""
         self._uploads.finished(upload_id)
         with self._tools.database.write() as session:
             kept = consents.add(session, consent)
             request = {"upload_id": upload_id, "name": name or "", "voice_id": new_id(), "consent_id": kept.id}
+            request = packages.with_secret(self._tools, request, passphrase)
             return self._tools.jobs.submit("voices:import", request, session=session)
 
     async def preview(self, voice_id: str, text: str) -> AsyncIterator[bytes]:

@@ -20,16 +20,15 @@ def require_servable(tools: Tools, job: JobRow) -> None:
             model = session.get(ModelRow, job.request.get("model_id") or "")
             consents.require(session, model.consent_id if model else None, "export")
         elif job.kind == "inference:video":
-            _require(session, AvatarRow, job.request.get("avatar_id"))
-            _require(session, VoiceRow, job.request.get("voice_id"))
+            _require(session, session.get(AvatarRow, job.request.get("avatar_id") or ""))
+            _require(session, session.get(VoiceRow, job.request.get("voice_id") or ""))
 
 
 def require_showable(tools: Tools, avatar_id: str) -> None:
     """Raise ``ForbiddenError`` unless an avatar may still be shown (one that is gone leaves nothing to ask)."""
     with tools.database.read() as session:
-        _require(session, AvatarRow, avatar_id)
+        _require(session, session.get(AvatarRow, avatar_id))
 
 
-def _require(session: Session, table: type[AvatarRow] | type[VoiceRow], id_: str | None) -> None:
-    row: AvatarRow | VoiceRow | None = session.get(table, id_) if id_ else None
+def _require(session: Session, row: AvatarRow | VoiceRow | None) -> None:
     consents.require(session, row.consent_id if row is not None else None, "live")

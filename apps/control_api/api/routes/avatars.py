@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
-from apps.control_api.api.deps import Cursor, Limit, Studio, note_object
+from apps.control_api.api.deps import Cursor, Limit, Studio, note_object, plain
 from apps.control_api.api.wire.avatars import (
     Avatar,
     AvatarExport,
@@ -86,13 +86,13 @@ def train_avatar(wanted: AvatarTrain, request: Request, studio: Studio) -> Job:
 def export_avatar(wanted: AvatarExport, request: Request, studio: Studio) -> Job:
     """Pack an avatar into one file; the job's file_url serves it."""
     note_object(request, wanted.avatar_id)
-    return studio.present.job(studio.avatars.export(wanted.avatar_id, wanted.model_id))
+    return studio.present.job(studio.avatars.export(wanted.avatar_id, wanted.model_id, plain(wanted.passphrase)))
 
 
 @router.post("/avatars:import", status_code=202)
 def import_avatar(wanted: AvatarImport, request: Request, studio: Studio) -> Job:
     """Import an uploaded avatar file; the job's result has avatar_id and model_id."""
     upload = studio.uploads.finished(wanted.upload_id)
-    job = studio.avatars.import_(upload, wanted.name, wanted.consent.model_dump())
+    job = studio.avatars.import_(upload, wanted.name, wanted.consent.model_dump(), plain(wanted.passphrase))
     note_object(request, job.request["avatar_id"])
     return studio.present.job(job)

@@ -19,7 +19,7 @@ def list_models(
     *,
     limit: Limit = 50,
     cursor: Cursor = None,
-    kind: Literal["avatar", "voice"] | None = None,
+    kind: Literal["avatar", "voice", "base"] | None = None,
     owner_id: Annotated[str | None, Query(max_length=64)] = None,
     state: ModelState | None = None,
 ) -> ModelPage:
@@ -36,8 +36,9 @@ def get_model(model_id: str, studio: Studio) -> Model:
 
 @router.post("/register", status_code=202)
 def register_model(wanted: ModelRegister, studio: Studio) -> Job:
-    """Register an uploaded bundle as a version in review; anything else is refused with the reason."""
-    return studio.present.job(studio.models.register(wanted.upload_id, wanted.name, wanted.avatar_id))
+    """Register an uploaded bundle or public checkpoint as a version in review; all else is refused with the reason."""
+    given = wanted.model_dump(exclude={"upload_id", "name"})
+    return studio.present.job(studio.models.register(wanted.upload_id, wanted.name, given))
 
 
 @router.delete("/{model_id}", status_code=204)

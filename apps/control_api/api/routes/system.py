@@ -16,9 +16,10 @@ from apps.control_api.api.wire.system import (
     Capabilities,
     Checks,
     Health,
+    StudioKey,
     Ticket,
 )
-from apps.control_api.services import bodies, checks
+from apps.control_api.services import bodies, checks, packages
 
 router = APIRouter()
 _RANK = {"ok": 0, "warning": 1, "error": 2}
@@ -28,6 +29,14 @@ _RANK = {"ok": 0, "warning": 1, "error": 2}
 async def get_health(studio: Studio) -> Health:
     """The API answers. Needs no token."""
     return Health(version=studio.settings.version)
+
+
+@router.get("/system/key", tags=["system"])
+def get_studio_key(studio: Studio) -> StudioKey:
+    """The public key that this studio's exports are signed with; others name it in `trusted_studios`."""
+    from lipsync.signature import public_text
+
+    return StudioKey(algorithm="ed25519", key=public_text(packages.own_key(studio.tools)))
 
 
 @router.get("/system/checks", tags=["system"])
@@ -70,9 +79,7 @@ def list_audit_events(
     source: Annotated[str | None, Query(max_length=64)] = None,
     since: Annotated[AwareDatetime | None, Query(description="From this time on.")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Before this time.")] = None,
-    refused: Annotated[
-        bool | None, Query(description="Only refused and failed calls, or only others.")
-    ] = None,
+    refused: Annotated[bool | None, Query(description="Only refused and failed calls, or only others.")] = None,
 ) -> AuditPage:
     """Who did what, newest first."""
     part = studio.audit.list(

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from apps.control_api.api.deps import Cursor, Limit, Studio, note_object
+from apps.control_api.api.deps import Cursor, Limit, Studio, note_object, plain
 from apps.control_api.api.security import client_of
 from apps.control_api.api.wire.avatars import (
     Voice,
@@ -111,12 +111,12 @@ def train_voice(wanted: VoiceTrain, request: Request, studio: Studio) -> Job:
 def export_voice(wanted: VoiceExport, request: Request, studio: Studio) -> Job:
     """Pack a trained voice into one file; the job's file_url serves it."""
     note_object(request, wanted.voice_id)
-    return studio.present.job(studio.voices.export(wanted.voice_id))
+    return studio.present.job(studio.voices.export(wanted.voice_id, plain(wanted.passphrase)))
 
 
 @router.post("/voices:import", status_code=202)
 def import_voice(wanted: VoiceImport, request: Request, studio: Studio) -> Job:
     """Import an uploaded voice file; the job's result has voice_id and model_id."""
-    job = studio.voices.import_(wanted.upload_id, wanted.name, wanted.consent.model_dump())
+    job = studio.voices.import_(wanted.upload_id, wanted.name, wanted.consent.model_dump(), plain(wanted.passphrase))
     note_object(request, job.request["voice_id"])
     return studio.present.job(job)

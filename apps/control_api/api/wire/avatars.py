@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from apps.control_api.api.wire.base import Command, Identifier, Name, Page, ShortText, Text, Timestamp, Wire
 from apps.control_api.api.wire.jobs import Priority
@@ -13,6 +13,7 @@ from apps.control_api.api.wire.takes import ConsentCreate
 AvatarState = Literal["making", "preview", "in_review", "ready", "retired"]
 VoiceState = Literal["making", "in_review", "ready", "retired"]
 ModelState = Literal["candidate", "in_review", "ready", "retired"]
+Passphrase = Annotated[SecretStr, Field(min_length=8, max_length=200, description="Seals the file, or opens it.")]
 Speed = Annotated[float, Field(ge=0.5, le=2.0)]
 
 
@@ -36,6 +37,7 @@ class AvatarExport(Command):
 
     avatar_id: Identifier
     model_id: Identifier | None = None
+    passphrase: Passphrase | None = None
 
 
 class AvatarImport(Command):
@@ -44,6 +46,7 @@ class AvatarImport(Command):
     upload_id: Identifier
     consent: ConsentCreate
     name: Name | None = None
+    passphrase: Passphrase | None = None
 
 
 class AvatarUpdate(Command):
@@ -112,6 +115,7 @@ class VoiceExport(Command):
     """Pack a trained voice into one file."""
 
     voice_id: Identifier
+    passphrase: Passphrase | None = None
 
 
 class VoiceImport(Command):
@@ -120,6 +124,7 @@ class VoiceImport(Command):
     upload_id: Identifier
     consent: ConsentCreate
     name: Name | None = None
+    passphrase: Passphrase | None = None
 
 
 class VoicePreview(Command):
@@ -155,10 +160,10 @@ class VoicePage(Page[Voice]):
 
 
 class Model(Wire):
-    """One version of an avatar or a voice."""
+    """One version of an avatar or a voice, or weights of a public network (``base``)."""
 
     id: str
-    kind: Literal["avatar", "voice"]
+    kind: Literal["avatar", "voice", "base"]
     owner_id: str
     name: str
     version: str
@@ -189,11 +194,14 @@ class ModelPage(Page[Model]):
 
 
 class ModelRegister(Command):
-    """Register a bundle that was uploaded (zip), as a version of an avatar of its own or of one that exists."""
+    """Register an uploaded file: a bundle of ours, or weights of a public network (torch, safetensors, ONNX)."""
 
     upload_id: Identifier
     name: Name | None = None
-    avatar_id: Identifier | None = None
+    avatar_id: Annotated[Identifier | None, Field(description="Of which avatar a bundle is a version.")] = None
+    voice_id: Annotated[Identifier | None, Field(description="Of which voice a bundle is a version.")] = None
+    consent: Annotated[ConsentCreate | None, Field(description="Of the person, for a bundle of nobody here.")] = None
+    sha256: Annotated[str | None, Field(pattern="^[0-9a-fA-F]{64}$", description="What the file has to be.")] = None
 
 
 class ModelEvaluate(Command):

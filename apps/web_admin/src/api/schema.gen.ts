@@ -491,7 +491,7 @@ export interface paths {
         };
         /**
          * List Live Sessions
-         * @description Sessions open now.
+         * @description Sessions open now; or with ``ended`` those that ended since the start or were cut off by a crash before it.
          */
         get: operations["list_live_sessions"];
         put?: never;
@@ -3700,6 +3700,12 @@ export interface components {
             /** Id */
             id: string;
             /**
+             * Reason
+             * @description Why it ended.
+             * @default
+             */
+            reason?: string;
+            /**
              * State
              * @enum {string}
              */
@@ -3748,7 +3754,7 @@ export interface components {
         };
         /**
          * SessionPage
-         * @description Open sessions.
+         * @description Open sessions, or those that ended.
          */
         SessionPage: {
             /** Items */
@@ -8072,7 +8078,9 @@ export interface operations {
     };
     list_live_sessions: {
         parameters: {
-            query?: never;
+            query?: {
+                ended?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
