@@ -46,7 +46,12 @@ class Recording:
 
 
 def load(path: Path) -> Sound:
-    """Read a sound file as float32 mono at RATE.
+    """``load_at`` RATE, without the rate."""
+    return load_at(path, RATE)[0]
+
+
+def load_at(path: Path, wanted: int) -> tuple[Sound, int]:
+    """Read a sound file as float32 mono at the rate wanted; returns both.
 
     Raises:
         InvalidInputError: not a sound file, or below 8 kHz.
@@ -61,7 +66,7 @@ def load(path: Path) -> Sound:
     if rate < 8000:
         raise InvalidInputError("The sound has fewer than 8000 samples a second.", "Record at 24 kHz or more.")
     mono = np.nan_to_num(sound.mean(1))
-    return np.asarray(mono if rate == RATE else soxr.resample(mono, rate, RATE), np.float32)
+    return np.asarray(mono if rate == wanted else soxr.resample(mono, rate, wanted), np.float32), wanted
 
 
 def speech_parts(sound: Sound, longest_s: float = 10.0) -> list[tuple[int, int]]:

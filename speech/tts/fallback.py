@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lipsync.errors import StudioError
+from speech.errors import SpeechTimeoutError
 from speech.tts.base import Capabilities, CheckResult, Mark, Pcm, SpeechChunk, TextToSpeech, Voice, VoiceInfo
 from speech.tts.decode import Resample
 
@@ -48,10 +49,12 @@ class FallbackSpeech(TextToSpeech):
     Args:
         primary: The voice wanted.
         secondary: The voice that always works; its word timings tell where to go on.
-        notify: Called once for each failure, on the event loop.
+        notify: Called once for each failure, on the event loop; may be named later by ``listen``.
         substitute: Makes the second voice's settings from the first's; by default its own voice of the same language
             and the gender named in ``voice.params["gender"]``.
         cooldown_s: How long the first voice rests after a failure.
+        patience_s: How long a voice behind a network may be silent before its first sound, and after it; a listener
+            waits no longer, whatever the service's own limits are.
     """
 
     name = "fallback"
@@ -60,15 +63,33 @@ class FallbackSpeech(TextToSpeech):
         self,
         primary: TextToSpeech,
         secondary: TextToSpeech,
-        notify: Callable[[FallbackNotice], None],
+        notify: Callable[[FallbackNotice], None] | None = None,
         substitute: Callable[[Voice], Voice] | None = None,
         cooldown_s: float = 20.0,
+        patience_s: tuple[float, float] = (5.0, 3.0),
     ) -> None:
         self.primary, self.secondary = primary, secondary
-        self._notify, self._cooldown = notify, cooldown_s
+        self._listener, self._cooldown = notify, cooldown_s
+        self._untold: list[FallbackNotice] = []
+        self._patience: tuple[float | None, float | None] = (
+            patience_s if primary.capabilities.needs_network else (None, None)
+        )
         self._substitute = substitute or self._default_substitute
         self._rests_until = 0.0
         self.capabilities: Capabilities = replace(primary.capabilities, needs_network=False)  # type: ignore[misc]
+
+    def listen(self, notify: Callable[[FallbackNotice], None]) -> None:
+        """Tell ``notify`` of failures from now on, and of those that nobody was told of."""
+        self._listener = notify
+        for notice in self._untold:
+            notify(notice)
+        self._untold.clear()
+
+    def _notify(self, notice: FallbackNotice) -> None:
+        if self._listener is None:
+            self._untold = [*self._untold[-9:], notice]
+        else:
+            self._listener(notice)
 
     @property
     def sample_rate(self) -> int:
@@ -85,7 +106,7 @@ class FallbackSpeech(TextToSpeech):
         heard = 0
         if not self.resting:
             try:
-                async with aclosing(self.primary.speak(sentence, voice, cancel)) as chunks:
+                async with aclosing(self._in_time(self.primary.speak(sentence, voice, cancel))) as chunks:
                     async for chunk in chunks:
                         heard += len(chunk.pcm)
                         yield chunk
@@ -105,6 +126,26 @@ class FallbackSpeech(TextToSpeech):
                 )
         async with aclosing(self._go_on(sentence, self._substitute(voice), cancel, heard)) as chunks:
             async for chunk in chunks:
+                yield chunk
+
+    async def _in_time(self, chunks: AsyncGenerator[SpeechChunk, None]) -> AsyncGenerator[SpeechChunk, None]:
+        """Pass chunks on; raise ``SpeechTimeoutError`` where the first voice is silent for longer than a listener waits."""
+        limit, after = self._patience
+        async with aclosing(chunks):
+            while True:
+                try:
+                    async with asyncio.timeout(limit) as waiting:
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError as error:
+                    if not waiting.expired():
+                        raise
+                    raise SpeechTimeoutError(
+                        self.primary.name, "The service is too slow.", "Try again later."
+                    ) from error
+                if chunk.pcm.size:
+                    limit = after
                 yield chunk
 
     async def _go_on(

@@ -26,6 +26,7 @@ TABLE: dict[str, str] = {
     "tencent": "speech.tts.tencent:TencentSpeech",
     "doubao": "speech.tts.doubao:DoubaoSpeech",
     "indextts2": "speech.tts.indextts2:IndexTTS2",
+    "xtts_local": "speech.tts.xtts_local:XttsLocal",
     "xtts": "speech.tts.xtts_server:XttsServer",
     "azure": "speech.tts.azure:AzureSpeech",
     "openai_speech": "speech.tts.openai_speech:OpenAISpeech",

@@ -31,10 +31,12 @@ MakeRecogniser = Callable[[str, Mapping[str, Any]], Recogniser]
 
 
 def make_voice(backend: str, settings: Mapping[str, Any]) -> TextToSpeech:
-    """The voice back-end a spec names."""
+    """The voice back-end a spec names; the studio's own takes over within the sentence where it fails."""
+    from speech.tts.fallback import FallbackSpeech
     from speech.tts.registry import create
 
-    return create(backend, settings)
+    voice = create(backend, settings)
+    return voice if backend == "local" else FallbackSpeech(voice, create("local"))
 
 
 def make_replier(spec: ReplySpec) -> Replier:

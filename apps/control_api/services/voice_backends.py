@@ -33,7 +33,7 @@ class VoiceBackends:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    def list(self) -> list[Backend]:
+    def told(self) -> list[Backend]:
         """Return every back-end by name; imports them, so the first call is slow. Asks no service anything."""
         from speech.tts import registry
 

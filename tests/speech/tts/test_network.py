@@ -387,3 +387,18 @@ async def test_both_voices_failing_is_an_error(reference: Path) -> None:
     voice = FallbackSpeech(one, two, lambda notice: None)
     with pytest.raises(StudioError):
         await collect(voice.stream(TEXT, Voice("x"), asyncio.Event()))
+
+
+async def test_a_listener_waits_no_longer_than_the_fallbacks_patience(reference: Path) -> None:
+    case, notices = CASES["openai_speech"], list[FallbackNotice]()
+    for fault, patience in (("silent", (0.2, 0.2)), ("stall", (5.0, 0.3))):
+        async with service(case.name, plan_of(case, fault=fault)) as server:
+            slow = create(
+                case.name, {**case.settings, "base_url": server.url + case.path}
+            )  # its own limits: 20 and 8 s
+            voice = FallbackSpeech(slow, create("local"), notices.append, patience_s=patience)
+            assert (await collect(voice.stream("One two three four.", Voice(case.name), asyncio.Event()))).size
+            await voice.close()
+            assert await server.all_closed()
+    assert [notice.code for notice in notices] == ["speech_timeout"] * 2
+    assert [notice.heard_s > 0 for notice in notices] == [False, True]
