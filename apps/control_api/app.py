@@ -126,6 +126,7 @@ async def start(studio: Container) -> asyncio.Task[None]:
     studio.tools.files.sweep()
     studio.takes.sweep()
     studio.recordings.sweep()
+    studio.live.sweep(studio.audit)
     studio.voices.seed()
     studio.tokens.load()
     await studio.hub.start()

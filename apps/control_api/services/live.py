@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from apps.control_api import log
-from apps.control_api.services import consents
+from apps.control_api.services import consents, live_cut_off
 from apps.control_api.services.actions import Actions
+from apps.control_api.services.audit import Audit
 from apps.control_api.services.avatars import Avatars
 from apps.control_api.services.listening import listen_spec
 from apps.control_api.services.recordings import Recordings
@@ -42,6 +43,7 @@ class Opened:
     transport: str
     created_at: datetime
     state: str
+    reason: str = ""
 
 
 class Live:
@@ -89,6 +91,18 @@ class Live:
         await self._count()
         return opened
 
+    def sweep(self, audit: Audit) -> None:
+        """Tell of the sessions that a killed studio had open; they are listed as failed."""
+        for was in live_cut_off.tell(self._tools.database, audit):
+            began = datetime.fromisoformat(was["created_at"])
+            ids = (was["id"], was["avatar_id"], was["voice_id"], was["transport"])
+            self._remember(Opened(*ids, began, "failed", live_cut_off.REASON))
+
+    def ended(self) -> list[Opened]:
+        """Sessions that ended since the start, and those the studio's last end cut off, newest last."""
+        open_ = {opened.id for opened in self.opened()}
+        return [opened for opened in self._opened.values() if opened.id not in open_]
+
     def opened(self) -> list[Opened]:
         """Sessions open now."""
         if self._manager is None:
@@ -104,8 +118,11 @@ class Live:
         if session_id not in self._opened:
             raise NotFoundError("There is no such session.", "Open one with POST /live/sessions.")
         opened = self._opened[session_id]
-        alive = {session.id: session for session in self._manager.list()}
-        opened.state = str(alive[session_id].state) if session_id in alive else "closed"
+        alive = {session.id: session for session in self._manager.list()} if self._manager is not None else {}
+        if session_id in alive:
+            opened.state = str(alive[session_id].state)
+        elif opened.state not in ("closed", "failed"):
+            opened.state = "closed"
         return opened
 
     @property
@@ -267,6 +284,9 @@ class Live:
         self._tell("live", data)
         if event.kind == "session_state":
             ended = event.data["state"] in ("closed", "failed")
+            if ended and event.session_id in self._opened:
+                opened = self._opened[event.session_id]
+                opened.state, opened.reason = event.data["state"], event.data["reason"]
             task = asyncio.get_running_loop().create_task(self._note(event.session_id if ended else None))
             self._noting.add(task)
             task.add_done_callback(self._noting.discard)
@@ -302,6 +322,9 @@ class Live:
     def _write_count(self, sessions: int) -> None:
         with self._tools.database.write() as session:
             session.merge(StateRow(name=LIVE_STATE, value={"sessions": sessions}, at=now()))
+        live_cut_off.write_down(
+            self._tools.database, [{**asdict(o), "created_at": o.created_at.isoformat()} for o in self.opened()]
+        )
 
 
 def session_spec(

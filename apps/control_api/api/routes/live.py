@@ -39,9 +39,10 @@ async def create_live_session(wanted: SessionCreate, request: Request, studio: S
 
 
 @router.get("/live/sessions")
-async def list_live_sessions(studio: Studio) -> SessionPage:
-    """Sessions open now."""
-    return SessionPage(items=[Session.model_validate(s) for s in studio.live.opened()])
+async def list_live_sessions(studio: Studio, ended: bool = False) -> SessionPage:
+    """Sessions open now; or with ``ended`` those that ended since the start or were cut off by a crash before it."""
+    sessions = studio.live.ended() if ended else studio.live.opened()
+    return SessionPage(items=[Session.model_validate(s) for s in sessions])
 
 
 @router.get("/live/sessions/{session_id}")

@@ -83,11 +83,12 @@ class Session(Wire):
     voice_id: str | None
     transport: str
     state: SessionState
+    reason: str = Field("", description="Why it ended.")
     created_at: Timestamp
 
 
 class SessionPage(Page[Session]):
-    """Open sessions."""
+    """Open sessions, or those that ended."""
 
 
 class Offer(Command):
