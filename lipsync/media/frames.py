@@ -21,7 +21,7 @@ import av.filter
 import av.video.stream
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from lipsync.engine import FPS
@@ -35,6 +35,10 @@ _LONGEST_GAP = 60
 _BT709, _BT601, _BT2020 = Colorspace.ITU709, Colorspace.ITU601, Colorspace.BT2020
 _LIMITED, _FULL = ColorRange.MPEG, ColorRange.JPEG
 _SOURCE_SPACE = {1: _BT709, 4: Colorspace.FCC, 5: _BT601, 6: _BT601, 7: Colorspace.SMPTE240M, 9: _BT2020, 10: _BT2020}
+# Without these swscale cuts off instead of rounding: pictures come back one to two levels darker.
+_EXACT = (
+    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+)
 
 
 def read_frames(
@@ -198,18 +202,21 @@ class _Converter:
 def _reformat(frame: av.VideoFrame, fmt: PixelFormat, width: int | None = None) -> NDArray[np.uint8]:
     """Convert to BGR, grey or BT.601 limited I420, by the colours the picture is tagged with."""
     name = frame.format.name
-    to: dict[str, Any] = {"format": fmt, "width": width}
+    to: dict[str, Any] = {"format": fmt, "width": width, "interpolation": _EXACT}
     if fmt == "yuv420p":
         to |= {"dst_colorspace": _BT601, "dst_color_range": _LIMITED}
     if fmt != "gray" and name.startswith(("yuv", "nv", "p0")):
         source = _SOURCE_SPACE.get(int(frame.colorspace)) or (_BT709 if frame.height >= 720 else _BT601)
+        ours = name == "yuv420p" and source == _BT601 and int(frame.color_range) != _FULL
+        if ours and width in (None, frame.width) and not (frame.width % 2 or frame.height % 2):
+            stored = np.asarray(frame.to_ndarray(), np.uint8)
+            # As exact as swscale at its best, in half the time.
+            return stored if fmt == "yuv420p" else np.asarray(cv2.cvtColor(stored, cv2.COLOR_YUV2BGR_I420), np.uint8)
         if fmt == "bgr24":
             to["src_colorspace"] = source
-        elif name == fmt and source == _BT601 and int(frame.color_range) != _FULL and width in (None, frame.width):
-            to = {}
         else:
             # By way of RGB: swscale leaves planes of one format alone, whatever their colour space.
-            frame = frame.reformat(format="bgr24", width=width, src_colorspace=source)
+            frame = frame.reformat(format="bgr24", width=width, src_colorspace=source, interpolation=_EXACT)
     return np.asarray(frame.to_ndarray(**to), np.uint8)
 
 
@@ -274,7 +281,8 @@ class VideoWriter:
             raise ValueError(f"expected uint8 {self._shape}, got {frame.dtype} {frame.shape}")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=self._pix)
         if self._pix == "bgr24":
-            picture = picture.reformat(format="yuv420p", dst_colorspace=_BT601, dst_color_range=_LIMITED)
+            to: dict[str, Any] = {"dst_colorspace": _BT601, "dst_color_range": _LIMITED, "interpolation": _EXACT}
+            picture = picture.reformat(format="yuv420p", **to)
         picture.pts = self._frames
         picture.time_base = 1 / Fraction(self._video.codec_context.framerate)
         self._frames += 1

@@ -25,6 +25,7 @@ test("a recording becomes an avatar that talks live", async ({ page, studio }) =
 
   await test.step("consent and upload", async () => {
     await page.getByLabel("Name of the person").fill("Demo Person");
+    await page.getByLabel("What it is for").fill("Tests");
     await page.getByLabel("The person in the recording agrees").check();
     await page.getByLabel("Drop the video here").setInputFiles(take);
     await page.getByRole("button", { name: "Upload and check" }).click();
@@ -115,6 +116,7 @@ test("what cannot be a take is refused with every reason, in both languages", as
   await useLanguage(page, "en");
   await open(page, studio, "/make");
   await page.getByLabel("Name of the person").fill("Demo Person");
+  await page.getByLabel("What it is for").fill("Tests");
   await page.getByLabel("The person in the recording agrees").check();
   await page.getByLabel("Drop the video here").setInputFiles({ name: "notes.mp4", mimeType: "video/mp4", buffer: Buffer.from("these are only words") });
   await page.getByRole("button", { name: "Upload and check" }).click();

@@ -1,19 +1,33 @@
 import { describe, expect, it } from "vitest";
-import { EMPTY_CONSENT, isConsentComplete, keepConsent, keptConsent, toConsent } from "../../src/features/make/consent";
+import { EMPTY_CONSENT, endOf, isConsentComplete, keepConsent, keptConsent, toConsent } from "../../src/features/make/consent";
 import { extend } from "../../src/features/make/figure_history";
-import { lengthOf } from "../../src/features/make/MatteStep";
+import { momentAt } from "../../src/features/make/ContactSheet";
+import { lengthOf } from "../../src/features/make/length";
 import { currentStep, openSteps, trainingOf } from "../../src/features/make/steps";
 import { actsFor } from "../../src/features/models/Models";
 import { makeJob, makeModel, makeTake } from "./make";
 
 describe("consent", () => {
-  const complete = { person: " A ", scope: ["train", "live"], agreed: true } as const;
+  const complete = { person: " A ", purpose: "News ", scope: ["train", "live"], until: "", agreed: true } as const;
   it("is complete with a name, training and the agreement", () => {
     expect(isConsentComplete(complete)).toBe(true);
     expect(isConsentComplete({ ...complete, person: " " })).toBe(false);
     expect(isConsentComplete({ ...complete, scope: ["live"] })).toBe(false);
     expect(isConsentComplete({ ...complete, agreed: false })).toBe(false);
-    expect(toConsent(complete, "s")).toEqual({ person: "A", scope: ["train", "live"], statement: "s", statement_version: "1", agreed: true });
+    expect(isConsentComplete({ ...complete, purpose: "" })).toBe(false);
+    expect(isConsentComplete({ ...complete, until: "2020-01-01" })).toBe(false);
+    expect(toConsent(complete, "s")).toEqual({
+      person: "A",
+      purpose: "News",
+      scope: ["train", "live"],
+      until: null,
+      statement: "s",
+      statement_version: "2",
+      agreed: true,
+    });
+    const end = toConsent({ ...complete, until: "2199-05-01" }, "s").until;
+    expect(new Date(end ?? 0).getTime()).toBe(new Date("2199-05-01T23:59:59").getTime());
+    expect(endOf("no day")).toBeUndefined();
   });
   it("is remembered without the agreement", () => {
     keepConsent(complete);
@@ -68,4 +82,14 @@ it("offers what a version's state allows", () => {
   expect(actsFor(makeModel({ live: true, parent_id: "m0" }))).toEqual(["rollback"]);
   expect(actsFor(makeModel({}))).toEqual(["promote"]);
   expect(actsFor(makeModel({ state: "retired" }))).toEqual([]);
+});
+
+describe("contact sheet", () => {
+  it("knows the moment of every place", () => {
+    expect(momentAt(0, 0, 120)).toBe(5);
+    expect(momentAt(0.99, 0.2, 120)).toBe(55);
+    expect(momentAt(0.01, 0.51, 120)).toBe(65);
+    expect(momentAt(1, 1, 120)).toBe(115);
+    expect(momentAt(-1, 2, 120)).toBe(65);
+  });
 });

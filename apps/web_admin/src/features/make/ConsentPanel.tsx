@@ -1,6 +1,6 @@
 import { Checkbox, Stack, Text, TextInput, Title } from "@mantine/core";
 import { useTranslation } from "react-i18next";
-import { type ConsentForm, SCOPES } from "./consent";
+import { type ConsentForm, endOf, SCOPES } from "./consent";
 
 interface ConsentPanelProps {
   readonly form: ConsentForm;
@@ -27,6 +27,14 @@ export function ConsentPanel({ form, statement, onChange }: ConsentPanelProps) {
         value={form.person}
         onChange={(event) => onChange({ ...form, person: event.currentTarget.value })}
       />
+      <TextInput
+        label={t("consent.purpose")}
+        description={t("consent.purposeHint")}
+        required
+        maxLength={500}
+        value={form.purpose}
+        onChange={(event) => onChange({ ...form, purpose: event.currentTarget.value })}
+      />
       <Checkbox.Group
         label={t("consent.scope")}
         value={[...form.scope]}
@@ -38,6 +46,14 @@ export function ConsentPanel({ form, statement, onChange }: ConsentPanelProps) {
           ))}
         </Stack>
       </Checkbox.Group>
+      <TextInput
+        type="date"
+        label={t("consent.until")}
+        description={t("consent.untilHint")}
+        value={form.until}
+        error={endOf(form.until) === undefined ? t("consent.untilOver") : undefined}
+        onChange={(event) => onChange({ ...form, until: event.currentTarget.value })}
+      />
       <Text size="sm" component="blockquote" m={0} p="sm" style={{ borderLeft: "3px solid var(--studio-line)" }}>
         {statement}
       </Text>

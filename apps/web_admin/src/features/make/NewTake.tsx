@@ -27,7 +27,11 @@ export function NewTake() {
     void client.invalidateQueries({ queryKey: ["takes"], exact: true });
     void navigate(`/make/${take.id}`);
   });
-  const statement = t("consent.statement", { person: form.person.trim() || "…" });
+  const statement = t("consent.statement", {
+    person: form.person.trim() || "…",
+    purpose: form.purpose.trim() || "…",
+    term: form.until === "" ? t("consent.noEnd") : t("consent.untilDay", { day: form.until }),
+  });
   const change = (next: ConsentForm) => {
     keepConsent(next);
     setForm(next);

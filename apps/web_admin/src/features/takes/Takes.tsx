@@ -26,6 +26,13 @@ function TakeRow({ take }: { take: Take }) {
     onSuccess: () => client.invalidateQueries({ queryKey: ["takes"] }),
     onSettled: ask.close,
   });
+  const [withdrawing, askWithdrawal] = useDisclosure();
+  const withdraw = useMutation({
+    mutationFn: () => must(api().POST("/api/v1/takes/{take_id}:withdraw", { params: { path: { take_id: take.id } } })),
+    onSuccess: () => client.invalidateQueries(),
+    onSettled: askWithdrawal.close,
+  });
+  const { consent } = take;
   return (
     <Stack className="panel" p="md" gap="sm" component="article">
       <Group justify="space-between">
@@ -35,23 +42,45 @@ function TakeRow({ take }: { take: Take }) {
               {take.name}
             </Title>
             <Tag tone={TONES[take.state]}>{t(`takeState.${take.state}`)}</Tag>
-            {take.consent.withdrawn_at !== null && <Tag tone="error">{t("takes.withdrawn")}</Tag>}
+            {consent.withdrawn_at !== null && <Tag tone="error">{t("takes.withdrawn")}</Tag>}
           </Group>
           <Text size="sm" c="dimmed">
-            {take.consent.person} · {take.consent.scope.map((scope) => t(`scope.${scope}`)).join(t("common.comma"))} ·{" "}
+            {consent.person} · {consent.scope.map((scope) => t(`scope.${scope}`)).join(t("common.comma"))} ·{" "}
             {format.bytes(take.size_bytes)} · {format.when(take.created_at)}
           </Text>
+          {(consent.purpose !== "" || consent.until !== null) && (
+            <Text size="sm" c="dimmed">
+              {[consent.purpose, consent.until === null ? "" : t("takes.until", { when: format.when(consent.until) })]
+                .filter((part) => part !== "")
+                .join(" · ")}
+            </Text>
+          )}
         </div>
         <Group gap="xs">
           <LinkButton size="xs" to={`/make/${take.id}`}>
             {t("takes.open")}
           </LinkButton>
+          {consent.withdrawn_at === null && (
+            <Button size="xs" variant="default" onClick={askWithdrawal.open}>
+              {t("takes.withdraw")}
+            </Button>
+          )}
           <Button size="xs" variant="default" c="var(--mantine-color-error)" onClick={ask.open}>
             {t("common.delete")}
           </Button>
         </Group>
       </Group>
       {remove.isError && <ErrorNote error={remove.error} />}
+      {withdraw.isError && <ErrorNote error={withdraw.error} />}
+      <Confirm
+        opened={withdrawing}
+        title={t("takes.withdrawTitle", { person: consent.person })}
+        consequence={t("takes.withdrawText")}
+        action={t("takes.withdraw")}
+        busy={withdraw.isPending}
+        onConfirm={() => withdraw.mutate()}
+        onClose={askWithdrawal.close}
+      />
       <Confirm
         opened={asking}
         title={t("takes.deleteTitle", { name: take.name })}
