@@ -130,6 +130,7 @@ async def start(studio: Container) -> asyncio.Task[None]:
     studio.voices.seed()
     studio.tokens.load()
     await studio.hub.start()
+    studio.loop_watch.start()
     studio.dispatcher.start()
     return asyncio.create_task(_keep_house(studio), name="housekeeping")
 
@@ -151,6 +152,7 @@ async def stop(studio: Container) -> None:
     await studio.live.shutdown()
     await studio.voices.close()
     await studio.dispatcher.stop()
+    await studio.loop_watch.stop()
     await studio.hub.stop()
     studio.tools.database.close()
 

@@ -14,6 +14,7 @@ from apps.control_api.services.events import EventHub
 from apps.control_api.services.inference import Inference
 from apps.control_api.services.live import Live
 from apps.control_api.services.live_scene import LiveScene
+from apps.control_api.services.loop_watch import LoopWatch
 from apps.control_api.services.metrics import Metrics
 from apps.control_api.services.models import Models
 from apps.control_api.services.outputs import LiveOutputs
@@ -43,6 +44,7 @@ class Container:
     previews: Rate
     metrics: Metrics
     present: Present
+    loop_watch: LoopWatch
     hub: EventHub
     dispatcher: LocalDispatcher
     uploads: Uploads
@@ -80,12 +82,15 @@ def build(settings: Settings) -> Container:
     actions = Actions(tools)
     live = Live(tools, avatars, voices, uploads, recordings=recordings, actions=actions, tell=hub.publish_threadsafe)
 
+    loop_watch = LoopWatch(trace=settings.log_level == "DEBUG")
+
     def facts() -> dict[str, float]:
         return {
             "live_sessions": len(live.opened()),
             "event_listeners": hub.listeners,
             "workers": len(dispatcher.pids),
             "worker_restarts": dispatcher.restarts,
+            **loop_watch.facts(),
         }
 
     return Container(
@@ -98,6 +103,7 @@ def build(settings: Settings) -> Container:
         previews=Rate(settings.previews_per_minute / 60, max(1.0, settings.previews_per_minute / 4)),
         metrics=Metrics(tools.database, facts),
         present=present,
+        loop_watch=loop_watch,
         hub=hub,
         dispatcher=dispatcher,
         uploads=uploads,
