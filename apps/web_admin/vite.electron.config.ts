@@ -18,6 +18,8 @@ export default defineConfig(({ mode }) => {
       },
       rollupOptions: {
         external: ["electron", /^node:/, ...builtinModules],
+        // What is bundled in of CommonJS asks for Node's own modules by `require`, which an ES module has to be given.
+        output: preload ? {} : { banner: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
       },
     },
   };

@@ -6,7 +6,8 @@ import { parseReadyLine } from "./ready_line";
 import type { Status } from "./status";
 
 export interface SupervisorOptions {
-  readonly command: string;
+  /** Asked at every start, for a Python that is only made after the shell has begun. */
+  readonly command: string | (() => string);
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
@@ -72,7 +73,7 @@ export class Supervisor extends EventEmitter<{ status: [Status] }> {
     this.lines = [];
     this.startedAt = Date.now();
     const { command, args, cwd, env, token } = this.options;
-    const child = spawn(command, args, {
+    const child = spawn(typeof command === "string" ? command : command(), args, {
       cwd,
       env: { ...env, STUDIO_TOKEN: token },
       stdio: ["pipe", "pipe", "pipe"],

@@ -6,6 +6,8 @@ import { NavLink, Outlet, useNavigation } from "react-router";
 import { Icon, type IconName } from "../components/Icon";
 import { Note } from "../components/Note";
 import { useStreamState } from "./EventsProvider";
+import { useOwnerLanguage } from "./use_owner_language";
+import { useShell } from "./use_shell";
 import { Preferences } from "./Preferences";
 
 const LINKS = [
@@ -26,6 +28,8 @@ export function Layout() {
   const [opened, { toggle, close }] = useDisclosure();
   const lost = useStreamState() === "lost";
   const navigation = useNavigation();
+  useShell();
+  useOwnerLanguage();
   return (
     <AppShell header={{ height: 56 }} navbar={{ width: 216, breakpoint: "sm", collapsed: { mobile: !opened } }}>
       <a className="skip" href="#main" onClick={(event) => {

@@ -27,6 +27,10 @@ export async function startLanguages(): Promise<void> {
   });
 }
 
+export function hasChosenLanguage(): boolean {
+  return localStorage.getItem(KEY) !== null;
+}
+
 /** Follows the owner's choice: a language, or the system's own. */
 export function applyLanguage(choice: Language | "auto"): void {
   if (choice === "auto") localStorage.removeItem(KEY);

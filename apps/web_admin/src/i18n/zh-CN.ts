@@ -288,7 +288,7 @@ const zh: typeof en = {
       original: "保留录像自己的背景。",
       colour: "人物背后为单一颜色。",
       blur: "录像自己的背景，虚化处理。",
-      transparent: "只含人物的 WebM（VP9 带透明通道），可在 OBS 或剪辑软件中叠加到其他画面上。",
+      transparent: "只含人物的 WebM（VP9 带透明通道），可在直播软件或剪辑软件中叠加到其他画面上。",
     },
     colour: "颜色",
     make: "制作视频",

@@ -24,10 +24,12 @@ export const ipcRenderer = {
 
 export const appEvents = new Map<string, Handler>();
 export const windows: BrowserWindow[] = [];
-export const state = { lock: true, quits: 0, opened: [] as string[], schemes: [] as unknown[] };
+export const state = { lock: true, quits: 0, opened: [] as string[], takenKeys: [] as string[], response: 0, schemes: [] as unknown[] };
 
 export const app = {
   isPackaged: false,
+  getLocale: () => "en-GB",
+  getVersion: () => "0.1.0",
   getPath: () => process.env.STUDIO_TEST_LOGS ?? "",
   requestSingleInstanceLock: () => state.lock,
   quit: () => {
@@ -55,6 +57,52 @@ export const session = {
     },
   },
 };
+
+export const shortcuts = new Map<string, () => void>();
+export const globalShortcut = {
+  register: (accelerator: string, act: () => void) => {
+    if (state.takenKeys.includes(accelerator)) return false;
+    shortcuts.set(accelerator, act);
+    return true;
+  },
+  unregister: (accelerator: string) => shortcuts.delete(accelerator),
+};
+
+export const asked: { detail: string }[] = [];
+export const dialog = {
+  showMessageBox: (...args: unknown[]) => {
+    asked.push(args.at(-1) as { detail: string });
+    return Promise.resolve({ response: state.response });
+  },
+};
+
+export class Notification {
+  static isSupported = () => true;
+  constructor(readonly options: { title: string; body: string }) {}
+  show() {
+    notices.push(this.options);
+  }
+}
+export const notices: { title: string; body: string }[] = [];
+
+export const nativeImage = { createFromPath: (path: string) => ({ path }) };
+export const Menu = { buildFromTemplate: (items: unknown[]) => items };
+export class Tray {
+  menu: { label: string; click?: () => void }[] = [];
+  tip = "";
+  constructor(readonly icon: unknown) {
+    trays.push(this);
+  }
+  on() {}
+  setToolTip(tip: string) {
+    this.tip = tip;
+  }
+  setContextMenu(items: { label: string; click?: () => void }[]) {
+    this.menu = items;
+  }
+  destroy() {}
+}
+export const trays: Tray[] = [];
 
 export const shell = { openExternal: (url: string) => Promise.resolve(state.opened.push(url)) };
 

@@ -56,6 +56,29 @@ describe("main", () => {
     expect(response.status).toBe(404);
   });
 
+  it("follows what the page tells it: hot keys while live, notices, and nothing malformed", () => {
+    const tell = electron.handlers.get("studio:state");
+    tell?.(trusted, { live: true, training: false, language: "en" });
+    expect([...electron.shortcuts.keys()]).toHaveLength(2);
+    electron.shortcuts.get("CommandOrControl+Alt+I")?.();
+    expect(window().sent.at(-1)).toEqual(["studio:hotkey", "interrupt"]);
+    expect(() => tell?.(trusted, { live: "yes" })).toThrow("Refused");
+    expect(() => tell?.({ senderFrame: { url: "https://evil.example/", parent: null } }, { live: false, training: false, language: "en" })).toThrow("Refused");
+    electron.handlers.get("studio:notify")?.(trusted, { title: "Training", body: "Done" });
+    expect(electron.notices).toEqual([{ title: "Training", body: "Done" }]);
+  });
+
+  it("asks before it ends a broadcast, and stays when told to", async () => {
+    let prevented = 0;
+    electron.appEvents.get("before-quit")?.({ preventDefault: () => (prevented += 1) });
+    expect(prevented).toBe(1);
+    expect(electron.asked.at(-1)?.detail).toContain("ends the broadcast");
+    await Promise.resolve();
+    expect(electron.state.quits).toBe(0);
+    electron.handlers.get("studio:state")?.(trusted, { live: false, training: false, language: "en" });
+    expect(electron.shortcuts.size).toBe(0);
+  });
+
   it("waits for the child before it quits", async () => {
     let prevented = 0;
     electron.appEvents.get("before-quit")?.({ preventDefault: () => (prevented += 1) });
