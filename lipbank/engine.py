@@ -88,6 +88,13 @@ class LipbankEngine(Engine):
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"The avatar's parts do not fit each other: {error}", "Train it again.") from error
 
+    @classmethod
+    def networks(cls, bundle: Path) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+        """See ``Engine.networks``: the listeners, none for a preview."""
+        from lipbank.export import listeners
+
+        return dict(listeners(bundle))
+
     @property
     def base(self) -> BaseClip:  # noqa: D102
         return self._base

@@ -112,6 +112,11 @@ class Engine(ABC):
     def load(cls, bundle: Path, device: str = "auto") -> Engine:
         """Load a bundle folder. Raises ``BundleError`` for one that is damaged or of another engine."""
 
+    @classmethod
+    def networks(cls, bundle: Path) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+        """The torch networks of a bundle by name, each a module with example inputs, for ``lipsync.export``."""
+        return {}
+
     @property
     @abstractmethod
     def base(self) -> Any:

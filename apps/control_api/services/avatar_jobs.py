@@ -195,7 +195,11 @@ class ExportVersion:
         self._tools.files.need_room(sum(f.stat().st_size for f in source.rglob("*") if f.is_file()), 0)
         progress.stage("pack")
         plain = re.sub(r"[^0-9A-Za-z\u4e00-\u9fff_-]+", "-", model.name).strip("-") or model.kind
-        target = packages.write(self._tools, source, folder / f"{plain[:60]}-{model.version}", job.request)
+        target = folder / f"{plain[:60]}-{model.version}"
+        if job.request.get("formats"):
+            target = packages.write_networks(self._tools, source, target, job.request, progress)
+        else:
+            target = packages.write(self._tools, source, target, job.request)
         sealed = target.suffix == ".ltseal"
         result = {"file": target.name, f"{model.kind}_id": model.owner_id, "model_id": model.id, "sealed": sealed}
         return Done(result)

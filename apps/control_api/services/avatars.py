@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +121,22 @@ class Avatars:
                 "avatars:train", request, subject_id=avatar.id, priority=priority, queue=queue, session=session
             )
 
-    def export(self, avatar_id: str, model_id: str | None, passphrase: str | None = None) -> JobRow:
-        """Queue the packing of an avatar's live version, or of another one of it."""
+    def export(
+        self, avatar_id: str, model_id: str | None, passphrase: str | None = None, formats: Sequence[str] = ()
+    ) -> JobRow:
+        """Queue the packing of an avatar's live version, or of another one of it.
+
+        With ``formats`` of ``lipsync.export`` only its torch networks are packed, in these.
+        """
         row, _ = self.usable(avatar_id, "export")
         with self._tools.database.write() as session:
             model = session.get(ModelRow, model_id or row.model_id)
             if model is None or model.owner_id != avatar_id:
                 raise NotFoundError("The avatar has no such version.", "List its versions among the models.")
-            request = packages.with_secret(self._tools, {"avatar_id": avatar_id, "model_id": model.id}, passphrase)
+            request: dict[str, Any] = {"avatar_id": avatar_id, "model_id": model.id}
+            if formats:
+                request["formats"] = [*formats]
+            request = packages.with_secret(self._tools, request, passphrase)
             return self._tools.jobs.submit("avatars:export", request, subject_id=avatar_id, session=session)
 
     def import_(

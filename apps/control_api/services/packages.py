@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.control_api.services.tools import Tools
 from lipsync.errors import BundleError, ForbiddenError
+from lipsync.progress import Progress
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -40,6 +41,31 @@ def write(tools: Tools, source: Path, target: Path, request: dict[str, Any]) -> 
         return packed
     try:
         return seal(packed, target.with_name(f"{target.name}.ltseal"), tools.owner.unseal(request[PASSPHRASE_FIELD]))
+    finally:
+        packed.unlink()
+
+
+def write_networks(tools: Tools, source: Path, target: Path, request: dict[str, Any], progress: Progress) -> Path:
+    """Pack an avatar's networks in other formats, each held against the network itself; sealed as ``write`` does."""
+    import zipfile
+
+    from lipsync.export import export_bundle
+    from lipsync.sealed import seal
+
+    folder, packed = target.with_name(f".{target.name}.networks"), target.with_name(f"{target.name}-networks.zip")
+    try:
+        written = export_bundle(source, folder, request["formats"], progress)
+        for one in written:
+            progress.log(f"{one.file} answers as the network does, to {one.difference:.1e}.")
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+            for path in sorted(folder.iterdir()):
+                archive.write(path, path.name)
+    finally:
+        tools.files.remove(folder)
+    if PASSPHRASE_FIELD not in request:
+        return packed
+    try:
+        return seal(packed, packed.with_suffix(".ltseal"), tools.owner.unseal(request[PASSPHRASE_FIELD]))
     finally:
         packed.unlink()
 

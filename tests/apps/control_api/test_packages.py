@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lipsync import sealed
+from lipsync.bundle import Manifest, pack, write_bundle
 from tests.apps.control_api.conftest import CONSENT, Api
 from tests.apps.control_api.test_avatars import bring_in, packed, work
 from tests.apps.control_api.test_guard import assert_error
 from tests.apps.control_api.test_takes import upload
+from tests.lipsync.test_export import listener
 
 __all__ = ["packed"]
 WORDS = "correct horse battery"
@@ -79,3 +84,26 @@ async def test_signatures_may_be_asked_for(make_api: Any, packed: bytes) -> None
     assert not [p for p in (api.studio.tools.files.models / "avatars").rglob("*") if p.is_file()]
     key = (await api.client.get("/system/key")).json()
     assert key["algorithm"] == "ed25519" and len(key["key"]) == 44
+
+
+async def test_networks_alone_in_other_formats(api: Api, tmp_path: Path) -> None:
+    manifest = Manifest("Ann", "1", "avatar", "lipbank", 16000, (64, 64, 3), "mel")
+    tensors = {f"shape.net0.{k}": v.numpy() for k, v in listener(0).folded().items()}
+    trained = pack(write_bundle(tmp_path / "b", manifest, tensors), tmp_path / "b.zip").read_bytes()
+    avatar_id = (await imported(api, trained))["result"]["avatar_id"]
+    job, data = await exported(api, avatar_id, formats=["onnx", "safetensors", "onnx"])
+    assert job["result"]["file"].endswith("-networks.zip")
+    names = set(zipfile.ZipFile(io.BytesIO(data)).namelist())
+    assert names == {"listener-0.onnx", "listener-0.safetensors", "networks.json"}
+    _, hidden = await exported(api, avatar_id, formats=["torchscript"], passphrase=WORDS)
+    assert hidden.startswith(b"LTSEAL")
+
+
+async def test_an_avatar_without_networks_says_so(api: Api, packed: bytes) -> None:
+    avatar_id = await bring_in(api, packed)
+    job = (await api.client.post("/avatars:export", json={"avatar_id": avatar_id, "formats": ["onnx"]})).json()
+    await work(api)
+    job = (await api.client.get(f"/jobs/{job['id']}")).json()
+    assert job["state"] == "failed" and "no network of its own" in job["error"]["message"]
+    wanted = {"avatar_id": avatar_id, "formats": ["gguf"]}
+    assert_error(await api.client.post("/avatars:export", json=wanted), 422, "invalid_input")

@@ -86,7 +86,9 @@ def train_avatar(wanted: AvatarTrain, request: Request, studio: Studio) -> Job:
 def export_avatar(wanted: AvatarExport, request: Request, studio: Studio) -> Job:
     """Pack an avatar into one file; the job's file_url serves it."""
     note_object(request, wanted.avatar_id)
-    return studio.present.job(studio.avatars.export(wanted.avatar_id, wanted.model_id, plain(wanted.passphrase)))
+    formats = list(dict.fromkeys(wanted.formats))
+    job = studio.avatars.export(wanted.avatar_id, wanted.model_id, plain(wanted.passphrase), [str(f) for f in formats])
+    return studio.present.job(job)
 
 
 @router.post("/avatars:import", status_code=202)

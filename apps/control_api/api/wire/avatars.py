@@ -38,6 +38,10 @@ class AvatarExport(Command):
     avatar_id: Identifier
     model_id: Identifier | None = None
     passphrase: Passphrase | None = None
+    formats: Annotated[
+        list[Literal["safetensors", "onnx", "torchscript"]],
+        Field(max_length=3, description="Pack only its torch networks, in these formats; the whole avatar without."),
+    ] = Field(default_factory=list)
 
 
 class AvatarImport(Command):
@@ -107,6 +111,10 @@ class VoiceTrain(Command):
     consent: ConsentCreate | None = None
     transcript: Annotated[Text | None, Field(description="What is said in it, if known.")] = None
     recorded_language: Literal["en", "zh"] = "en"
+    method: Annotated[
+        Literal["filter", "xtts"],
+        Field(description="filter: trained here, needs nothing; xtts: latents for XTTS, where its weights are."),
+    ] = "filter"
     voice_id: Annotated[Identifier | None, Field(description="Make a new version of this voice.")] = None
     priority: Priority = "normal"
 

@@ -2088,6 +2088,11 @@ export interface components {
         AvatarExport: {
             /** Avatar Id */
             avatar_id: string;
+            /**
+             * Formats
+             * @description Pack only its torch networks, in these formats; the whole avatar without.
+             */
+            formats?: ("safetensors" | "onnx" | "torchscript")[];
             /** Model Id */
             model_id?: string | null;
             /** Passphrase */
@@ -4545,6 +4550,13 @@ export interface components {
          */
         VoiceTrain: {
             consent?: components["schemas"]["ConsentCreate"] | null;
+            /**
+             * Method
+             * @description filter: trained here, needs nothing; xtts: latents for XTTS, where its weights are.
+             * @default filter
+             * @enum {string}
+             */
+            method?: "filter" | "xtts";
             /** Name */
             name: string;
             /**
