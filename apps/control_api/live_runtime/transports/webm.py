@@ -28,6 +28,9 @@ _CLUSTER_MS = 30
 """Shorter than a picture, so that each picture begins a cluster and the one before goes out."""
 _KEY_FRAMES = 2 * FPS
 """A player throws away what was played only up to a whole picture."""
+_DELAY_MS = 7
+"""Opus begins 6.5 ms early; the muxer writes sound by as much later, in whole milliseconds. Pictures are moved with it:
+players refuse a block that is earlier than the one before, of whichever track."""
 _PACKETS = 100
 """Packets that wait (1 s); a client slower than that misses some."""
 
@@ -130,11 +133,17 @@ class WebmStream:
             if packet.picture is not None:
                 picture = av.VideoFrame.from_ndarray(packet.picture, format="yuv420p")
                 picture.pts, picture.time_base = at // PACKETS, Fraction(1, FPS)
-                self._container.mux(self._video.encode(picture))
+                self._mux(self._video.encode(picture), at * 10 + _DELAY_MS, Fraction(1, 1000))
             sound = av.AudioFrame.from_ndarray(np.ascontiguousarray(packet.sound).reshape(1, -1), "s16", "mono")
             sound.sample_rate, sound.pts, sound.time_base = LIVE_RATE, at * PACKET_SAMPLES, SOUND_BASE
-            self._container.mux(self._sound.encode(sound))
+            self._mux(self._sound.encode(sound), at * PACKET_SAMPLES, SOUND_BASE)
         return self._bytes.taken()
+
+    def _mux(self, packets: list[Any], at: int, base: Fraction) -> None:
+        for encoded in packets:
+            encoded.pts = encoded.dts = at
+            encoded.time_base = base
+            self._container.mux(encoded)
 
     def _open(self) -> None:
         options = {"live": "1", "cluster_time_limit": str(_CLUSTER_MS), "flush_packets": "1"}

@@ -51,6 +51,7 @@ function answer(request: Request): Response {
   if (request.method === "DELETE") return new Response(null, { status: 204 });
   const bodies: Record<string, unknown> = {
     "/live/sessions": session,
+    "/live/sessions/s1/connection": { ice_servers: [], relay_only: false, clients: [], turn_trouble: null },
     "/live/sessions/s1/offer": { sdp: "answer sdp", type: "answer" },
     "/live/sessions/s1:say": { session_id: "s1", turn: 3 },
   };
@@ -82,14 +83,14 @@ describe("live connection", () => {
     expect(await live.say("hello", "say", false)).toBe(3);
     await live.close();
     expect(peers[0]?.closed).toBe(true);
-    expect(calls).toEqual(["POST /live/sessions", "POST /live/sessions/s1/offer", "POST /live/sessions/s1:say", "DELETE /live/sessions/s1"]);
+    expect(calls).toEqual(["POST /live/sessions", "GET /live/sessions/s1/connection", "POST /live/sessions/s1/offer", "POST /live/sessions/s1:say", "DELETE /live/sessions/s1"]);
   });
 
   it("leaves a session open that others may watch", async () => {
     const live = new LiveConnection();
     await live.join(session);
     live.leave();
-    expect(calls).toEqual(["POST /live/sessions/s1/offer"]);
+    expect(calls).toEqual(["GET /live/sessions/s1/connection", "POST /live/sessions/s1/offer"]);
     expect(live.state()).toEqual({ name: "idle" });
   });
 

@@ -15,12 +15,14 @@ export function Stage({ state, children }: StageProps) {
   const video = useRef<HTMLVideoElement>(null);
   const [silenced, setSilenced] = useState(false);
   const stream = state.name === "live" ? state.stream : null;
+  const player = state.name === "live" && "player" in state ? state.player : null;
 
   useEffect(() => {
     const element = video.current;
     if (element === null) return;
-    element.srcObject = stream;
-    if (stream === null) return;
+    if (player === null) element.srcObject = stream;
+    else player.attach(element);
+    if (stream === null && player === null) return;
     element.muted = false;
     element.play().catch((error: unknown) => {
       if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
@@ -28,7 +30,8 @@ export function Stage({ state, children }: StageProps) {
       setSilenced(true);
       void element.play();
     });
-  }, [stream]);
+    return () => player?.detach();
+  }, [stream, player]);
 
   const unmute = () => {
     if (video.current !== null) video.current.muted = false;
@@ -54,6 +57,11 @@ export function Stage({ state, children }: StageProps) {
             {children}
           </Stack>
         </div>
+      )}
+      {player !== null && (
+        <Text role="note" size="sm" pos="absolute" bottom={0} left={0} right={0} px="md" py={6} c="white" bg="rgb(11 12 18 / 78%)">
+          {t("live.overWebSocket")}
+        </Text>
       )}
       {silenced && (
         <Button pos="absolute" bottom={16} left={16} onClick={unmute}>

@@ -2,21 +2,28 @@
 import { api, must } from "../../api/client";
 import { ApiError } from "../../api/errors";
 import type { Session, SessionCreate } from "../../api/types";
+import { WatchPlayer } from "./watch_player";
 
 export type LiveState =
   | { readonly name: "idle" }
   | { readonly name: "opening" }
   | { readonly name: "connecting"; readonly session: Session }
   | { readonly name: "live"; readonly session: Session; readonly stream: MediaStream }
+  /** Live without WebRTC: no UDP gets through. */
+  | { readonly name: "live"; readonly session: Session; readonly stream: null; readonly player: WatchPlayer }
   | { readonly name: "failed"; readonly error: unknown; readonly session: Session | null };
 
 /** Gathering of candidates is given this long; what is known by then goes into the offer. */
 const GATHER_MS = 1500;
+/** WebRTC is given this long to connect; then the picture comes over a WebSocket. */
+const CONNECT_MS = 6000;
 
 export class LiveConnection {
   private current: LiveState = { name: "idle" };
   private peer: RTCPeerConnection | null = null;
   private voice: RTCRtpSender | null = null;
+  private player: WatchPlayer | null = null;
+  private patience: number | undefined;
   private readonly listeners = new Set<() => void>();
   /** Raised by every start and stop, so that an answer that comes too late is dropped. */
   private round = 0;
@@ -72,9 +79,9 @@ export class LiveConnection {
   /** Lets the connection go; the session itself stays open. */
   leave(): void {
     this.round += 1;
-    this.peer?.close();
-    this.peer = null;
-    this.voice = null;
+    this.hangUp();
+    this.player?.close();
+    this.player = null;
     this.become({ name: "idle" });
   }
 
@@ -97,7 +104,14 @@ export class LiveConnection {
   }
 
   private async connect(session: Session, round: number): Promise<void> {
-    const peer = new RTCPeerConnection();
+    const { ice_servers, relay_only } = await must(
+      api().GET("/api/v1/live/sessions/{session_id}/connection", { params: { path: { session_id: session.id } } }),
+    );
+    if (round !== this.round) return;
+    const peer = new RTCPeerConnection({
+      iceServers: ice_servers.map(({ urls, username, credential }) => ({ urls, username: username ?? undefined, credential: credential ?? undefined })),
+      iceTransportPolicy: relay_only ? "relay" : "all",
+    });
     this.peer = peer;
     const stream = new MediaStream();
     // Both ways, with nothing to send until somebody opens the microphone: no new offer is needed then.
@@ -106,14 +120,20 @@ export class LiveConnection {
     peer.ontrack = ({ track }) => stream.addTrack(track);
     peer.onconnectionstatechange = () => {
       if (this.peer !== peer) return;
-      if (peer.connectionState === "connected") this.become({ name: "live", session, stream });
-      if (peer.connectionState === "failed") {
-        this.become({ name: "failed", error: new ApiError(0, "unavailable", ""), session });
+      if (peer.connectionState === "connected") {
+        window.clearTimeout(this.patience);
+        this.become({ name: "live", session, stream });
       }
+      if (peer.connectionState === "failed") this.fallBack(session, round);
     };
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
     if (round !== this.round) return;
+    if (!(peer.localDescription?.sdp ?? "").includes("a=candidate") && WatchPlayer.supported()) {
+      this.fallBack(session, round);
+      return;
+    }
+    this.patience = window.setTimeout(() => this.fallBack(session, round), CONNECT_MS);
     const answer = await must(
       api().POST("/api/v1/live/sessions/{session_id}/offer", {
         params: { path: { session_id: session.id } },
@@ -121,6 +141,31 @@ export class LiveConnection {
       }),
     );
     if (round === this.round) await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+  }
+
+  /** Goes on over a WebSocket where WebRTC finds no way. */
+  private fallBack(session: Session, round: number): void {
+    if (round !== this.round || this.player !== null) return;
+    this.hangUp();
+    if (!WatchPlayer.supported()) {
+      this.become({ name: "failed", error: new ApiError(0, "unavailable", ""), session });
+      return;
+    }
+    // The stage starts it: a stream is played from its beginning, by the element that shows it.
+    const player = new WatchPlayer(session.id, (error) => {
+      if (round !== this.round) return;
+      this.player = null;
+      this.become({ name: "failed", error, session });
+    });
+    this.player = player;
+    this.become({ name: "live", session, stream: null, player });
+  }
+
+  private hangUp(): void {
+    window.clearTimeout(this.patience);
+    this.peer?.close();
+    this.peer = null;
+    this.voice = null;
   }
 
   private sessionId(): string {
