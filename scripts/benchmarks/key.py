@@ -64,10 +64,14 @@ class MatteError:
         }
 
 
-def hsv_key(bgr: Picture) -> Picture:
-    """The reference: everything of a green hue, coloured enough and not dark, is screen."""
+_HUES = {"green": (35, 85), "blue": (95, 130)}
+
+
+def hsv_key(bgr: Picture, kind: str = "green") -> Picture:
+    """The reference: everything of the screen's hue (green without one), coloured enough and not dark, is screen."""
+    low, high = _HUES.get(kind, _HUES["green"])
     hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
-    screen = cv2.inRange(hsv, (35, 60, 40), (85, 255, 255))
+    screen = cv2.inRange(hsv, (low, 60, 40), (high, 255, 255))
     return np.asarray(cv2.bitwise_not(screen), np.uint8)
 
 
@@ -102,7 +106,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for number, (picture, truth) in enumerate(both):
             alpha = keyer.key(picture, segmenter.segment(picture))
             ours.add(alpha, truth)
-            naive.add(hsv_key(picture), truth)
+            naive.add(hsv_key(picture, screen.kind), truth)
             if len(kept) < args.speed_frames:
                 kept.append(picture)
             if args.sheet is not None and number % max(1, total // 4) == 0:
@@ -120,7 +124,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     two = _fps(kept, fresh, 2)
     began = time.perf_counter()
     for picture in kept:
-        hsv_key(picture)
+        hsv_key(picture, screen.kind)
     naive_fps = len(kept) / (time.perf_counter() - began)
     # Processor time does not depend on what else the machine is doing.
     figures = ours.figures() | {"fps": two, "fps_one_thread": one, "cpu_ms": cpu_ms}

@@ -1,3 +1,4 @@
+import { libraryZh } from "./areas/library";
 import { studioFloorZh } from "./areas/live";
 import { settingsZh } from "./areas/settings";
 import type en from "./en";
@@ -31,6 +32,7 @@ const zh: typeof en = {
   },
   settings: settingsZh,
   floor: studioFloorZh,
+  library: libraryZh,
   time: { seconds: "{{count}} 秒", minutes: "{{minutes}} 分 {{seconds}} 秒", hours: "{{hours}} 小时 {{minutes}} 分" },
   severity: { ok: "正常", warning: "提示", error: "问题" },
   start: {
