@@ -18,6 +18,7 @@ from apps.control_api.api.page import page_router
 from apps.control_api.api.routes import (
     avatars,
     compatibility,
+    inference_stream,
     jobs,
     live,
     machine,
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(events.router, prefix=PREFIX)
+    app.include_router(inference_stream.router, prefix=PREFIX)
     app.include_router(watch.router, prefix=PREFIX)
     app.include_router(uploads.uploads_router(studio), include_in_schema=False)
     app.add_api_route("/health", system.get_health, include_in_schema=False)
@@ -167,7 +169,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         routes=routes,
         description="REST and WebSocket of the studio. Resumable uploads (tus 1.0) lie under `/api/v1/uploads`; events "
-        "come over `WS /api/v1/events?ticket=` as the component `Event`.",
+        "come over `WS /api/v1/events?ticket=` as the component `Event`.\n" + inference_stream.DESCRIPTION,
     )
     parts = document["components"]
     parts["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}

@@ -64,7 +64,7 @@ class Audience:
         self.width, self.height = width, height
         self.clients: list[WebRtcClient] = []
         self.streams: list[WebmStream] = []
-        self._spec, self._clock, self._limits, self._pool = spec, clock, limits, pool
+        self._spec, self._clock, self._limits, self.pool = spec, clock, limits, pool
         self._on_sent, self._on_watched, self._on_lost = on_sent, on_watched, on_lost
         self._on_recording_failed, self._on_output = on_recording_failed, on_output
         self._on_microphone = on_microphone
@@ -98,7 +98,7 @@ class Audience:
             self.height,
             bitrate=self._spec.video_bitrate,
             produce_id=self._spec.id,
-            pool=self._pool,
+            pool=self.pool,
             on_sent=self._on_sent,
         )
         self.streams.append(stream)
@@ -124,7 +124,7 @@ class Audience:
             codec=self._spec.video_codec,
             ice_servers=self._spec.ice_servers,
             relay_only=self._spec.relay_only,
-            pool=self._pool,
+            pool=self.pool,
             on_sent=self._on_sent,
             on_connected=self._client_connected,
             on_ended=self._client_ended,
