@@ -160,13 +160,18 @@ class Reports:
 
 
 class Peer:
-    """An aiortc client. ``keep_picture`` and ``keep_sound`` say what to keep of each (I420, int16 (480,))."""
+    """An aiortc client. ``keep_picture`` and ``keep_sound`` say what to keep of each (I420, int16 (480,)).
+
+    ``microphone`` is a sound track it sends.
+    """
 
     def __init__(
         self,
         keep_picture: Callable[[NDArray[np.uint8]], Any] = lambda p: None,
         keep_sound: Callable[[NDArray[np.int16]], Any] = lambda s: s,
+        microphone: Any = None,
     ) -> None:
+        self._microphone = microphone
         self.pictures: list[Got] = []
         self.sounds: list[Got] = []
         self.reports: dict[str, Reports] = {"audio": Reports(), "video": Reports()}
@@ -178,7 +183,10 @@ class Peer:
         from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.connection.addTransceiver("audio", direction="recvonly")
+        if self._microphone is None:
+            self.connection.addTransceiver("audio", direction="recvonly")
+        else:
+            self.connection.addTransceiver(self._microphone, direction="sendrecv")
         self.connection.addTransceiver("video", direction="recvonly")
         for transceiver in self.connection.getTransceivers():
             self._listen(transceiver.receiver, transceiver.kind)

@@ -24,6 +24,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from apps.control_api.live_runtime.ear import ListenSpec
 from apps.control_api.live_runtime.events import LiveEvent
 from apps.control_api.live_runtime.host import load_engine
 from apps.control_api.live_runtime.manager import LiveManager
@@ -187,10 +188,12 @@ class Server:
         tell({"id": ask["id"], **answer})
 
     async def do_open(self, ask: dict[str, Any]) -> dict[str, Any]:
+        knowledge = ask.get("knowledge")
         spec = SessionSpec(
             avatar=self._avatar,
             voice=Voice("local", language=ask.get("language", "auto")),
-            reply=ReplySpec("echo"),
+            reply=ReplySpec("rules", {"knowledge": knowledge}) if knowledge else ReplySpec("echo"),
+            listen=ListenSpec(language="en", phrases=tuple(q["question"] for q in knowledge)) if knowledge else None,
             video_bitrate=ask.get("bitrate", 2_500_000),
         )
         session = await self.manager.open(spec)

@@ -3,6 +3,7 @@
 ``python scripts/bench.py turn [--avatar DIR] [--turns N]``. The client is another process; it decodes what it gets,
 hears when the sound begins and sees by landmarks when the lips do, and counts from the moment it asked to the later of
 the two. aiortc's own receiver holds back four sound packets (40 ms) and one picture (40 ms): that is in the figure.
+With ``--voice-in`` a person asks aloud instead, and it counts from the end of the question.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.benchmarks import _live
+from scripts.benchmarks import _live, _voice_in
 
 HEARD = 400
 """Mean magnitude (of 32767) from which a 10 ms packet is heard."""
@@ -26,11 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this measurement."""
     _live.add_avatar(parser)
     parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument(
+        "--voice-in", action="store_true", help="ask aloud through a microphone; counted from the end of the question"
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure; see the module."""
-    return asyncio.run(_run(_live.avatar(args), args.turns))
+    run_ = _run_voice_in if args.voice_in else _run
+    return asyncio.run(run_(_live.avatar(args), args.turns))
 
 
 async def _run(bundle: Any, turns: int) -> dict[str, Any]:
@@ -78,6 +83,42 @@ async def _run(bundle: Any, turns: int) -> dict[str, Any]:
             "unseen": int(np.isnan(totals).sum()),
         },
         "reference": {"seeds_ms": 2000, "best_service_ms": 600, "note": "as published, not measured here"},
+        "settings": {"turns": turns, "client": "aiortc, own process", "avatar": bundle.name, **_size(opened)},
+    }
+
+
+async def _run_voice_in(bundle: Any, turns: int) -> dict[str, Any]:
+    async with _live.Server(bundle) as server:
+        microphone = _voice_in.Microphone()
+        peer = _live.Peer(keep_picture=lambda picture: picture, microphone=microphone)
+        async with _live.talking(server, peer, knowledge=_voice_in.KNOWLEDGE, language="en") as opened:
+            await asyncio.sleep(2.0)
+            await server.ask("usage")
+            asked = await _voice_in.ask(server, peer, microphone, turns)
+            stages = (await server.ask("stats", session=opened["session"]))["stats"]["turns"]
+            usage = await server.ask("usage")
+    gap = _live.LipGap()
+    pairs = list(zip(asked["ended"], asked["windows"], strict=True))
+    sound = [_first_sound(peer, at) for at, _ in pairs]
+    lips = [_first_lips(peer, gap, at, first, last) for at, (first, last) in pairs]
+    totals = [max(s, v) for s, v in zip(sound, lips, strict=True)]
+    return {
+        "figures": {
+            "p50_ms": _live.percentile(totals, 50),
+            "p95_ms": _live.percentile(totals, 95),
+            "sound_p50_ms": _live.percentile(sound, 50),
+            "lips_p50_ms": _live.percentile(lips, 50),
+            "stages": {
+                "capture_ms": _live.percentile([t["capture"] for t in stages if t["capture"] is not None], 50),
+                "recognise_ms": _live.percentile([t["recognise"] for t in stages if t["recognise"] is not None], 50),
+                **_stages(stages),
+            },
+            "understood": asked["right"] / turns,
+            "unseen": int(np.isnan(totals).sum()),
+            "loop_longest_ms": usage["loop_longest_ms"],
+            "loop_longest_cpu_ms": usage["loop_longest_cpu_ms"],
+        },
+        "reference": {"to_reach_ms": 800, "note": "from the issue; services that publish a figure name 2,200"},
         "settings": {"turns": turns, "client": "aiortc, own process", "avatar": bundle.name, **_size(opened)},
     }
 

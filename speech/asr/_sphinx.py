@@ -17,13 +17,18 @@ from typing import Any, BinaryIO
 
 HEAD = struct.Struct("<cI")
 FILLERS = ("<", "[", "+")
+CEPSTRUM = "46.4,-3.5,2,11.8,-0.3,-1.4,1.5,-5,-2.2,-1.5,2.8,1.2,-0.8"
+"""The mean cepstrum to begin with: that of five voices at a usual level. It then follows who speaks; the library's own
+beginning is a silent room's, with which the first sentence is misheard."""
 
 
 def decoder() -> Any:
     """English, without the second pass over an utterance: that would cost 80 ms after its end and gains little."""
     from pocketsphinx import Decoder
 
-    return Decoder(samprate=16_000, loglevel="FATAL", fwdflat=False, bestpath=True)
+    made = Decoder(samprate=16_000, loglevel="FATAL", fwdflat=False, bestpath=True)
+    made.set_cmn(CEPSTRUM)
+    return made
 
 
 def serve(source: BinaryIO, answer: Any) -> None:

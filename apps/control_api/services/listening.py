@@ -7,6 +7,21 @@ from typing import Any
 from apps.control_api.settings import Settings
 from lipsync.errors import ConflictError, InvalidInputError, StudioError
 
+COMMON = (
+    "Hello.",
+    "Hello, how are you?",
+    "Good morning.",
+    "What is your name?",
+    "Who are you?",
+    "What can you do?",
+    "What time is it?",
+    "What day is it today?",
+    "Thank you.",
+    "Thank you very much.",
+    "Goodbye.",
+)
+"""What the studio's own rules answer, so people will say it."""
+
 
 def listen_spec(wanted: dict[str, Any], knowledge: list[dict[str, str]], settings: Settings) -> Any:
     """Return the runtime's ``ListenSpec`` of what a caller asked for.
@@ -28,7 +43,7 @@ def listen_spec(wanted: dict[str, Any], knowledge: list[dict[str, str]], setting
         backend=wanted["backend"],
         settings=settings.recognisers.get(wanted["backend"], {}),
         language=wanted["language"],
-        phrases=tuple(dict.fromkeys([*wanted["phrases"], *questions])),
+        phrases=tuple(dict.fromkeys([*wanted["phrases"], *questions, *COMMON])),
         act=wanted["act"],
         barge_in=wanted["barge_in"],
         enabled=wanted["enabled"],
