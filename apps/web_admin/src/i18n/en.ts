@@ -1,3 +1,4 @@
+import { libraryEn } from "./areas/library";
 import { studioFloorEn } from "./areas/live";
 import { settingsEn } from "./areas/settings";
 
@@ -30,6 +31,7 @@ export default {
   },
   settings: settingsEn,
   floor: studioFloorEn,
+  library: libraryEn,
   time: {
     seconds: "{{count}} s",
     minutes: "{{minutes}} min {{seconds}} s",

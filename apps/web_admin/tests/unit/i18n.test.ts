@@ -26,7 +26,7 @@ it("fills the same places in both languages", () => {
 
 it("mixes no languages", () => {
   for (const [key, text] of english) expect(text, key).not.toMatch(/[\u4e00-\u9fff]/);
-  const names = /\{\{\w+\}\}|MP4|MOV|MKV|WebM|VP9|Ctrl|Enter|Esc|data\/token|OpenAI|Ollama/g;
+  const names = /\{\{\w+\}\}|MP4|MOV|MKV|WebM|VP9|Ctrl|Enter|Esc|data\/token|OpenAI|Ollama|UDP|WebSocket/g;
   for (const [key, text] of chinese) expect(text.replace(names, ""), key).not.toMatch(/[A-Za-z]/);
 });
 

@@ -4,7 +4,7 @@ import { extend } from "../../src/features/make/figure_history";
 import { momentAt } from "../../src/features/make/ContactSheet";
 import { lengthOf } from "../../src/features/make/length";
 import { currentStep, openSteps, trainingOf } from "../../src/features/make/steps";
-import { actsFor } from "../../src/features/models/Models";
+import { actsFor } from "../../src/features/models/acts";
 import { makeJob, makeModel, makeTake } from "./make";
 
 describe("consent", () => {

@@ -1,15 +1,18 @@
 import { Button, Group, Stack, Text, Title } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { api, must } from "../../api/client";
 import { address } from "../../api/connection";
+import { queries } from "../../api/queries";
 import type { Avatar } from "../../api/types";
 import { AvatarTag } from "../../components/AvatarTag";
 import { Confirm } from "../../components/Confirm";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Icon } from "../../components/Icon";
 import { LinkButton } from "../../components/LinkButton";
+import { ExportModal } from "../../components/ExportModal";
+import { Versions } from "../models/Versions";
 import { FilmModal } from "./FilmModal";
 
 export function AvatarCard({ avatar }: { avatar: Avatar }) {
@@ -17,6 +20,13 @@ export function AvatarCard({ avatar }: { avatar: Avatar }) {
   const client = useQueryClient();
   const [asking, ask] = useDisclosure();
   const [filming, film] = useDisclosure();
+  const [comparing, compare] = useDisclosure();
+  const [exporting, export_] = useDisclosure();
+  const models = useQuery(queries.models());
+  const sessions = useQuery(queries.sessions());
+  const versions = models.data?.filter((model) => model.owner_id === avatar.id).length ?? 0;
+  const live = sessions.data?.some((session) => session.avatar_id === avatar.id) ?? false;
+  const consequence = [t("avatars.deleteText"), versions > 0 ? t("library.deleteVersions", { count: versions }) : "", live ? t("library.deleteLive") : ""];
   const remove = useMutation({
     mutationFn: () => must(api().DELETE("/api/v1/avatars/{avatar_id}", { params: { path: { avatar_id: avatar.id } } })),
     onSuccess: () => client.invalidateQueries({ queryKey: ["avatars"] }),
@@ -58,16 +68,28 @@ export function AvatarCard({ avatar }: { avatar: Avatar }) {
             {t("avatars.open")}
           </LinkButton>
         )}
+        <Button size="xs" variant="default" aria-label={`${t("library.versions")}: ${avatar.name}`} onClick={compare.open}>
+          {t("library.versions")}
+        </Button>
+        {avatar.model_id !== null && (
+          <Button size="xs" variant="default" aria-label={`${t("library.export")}: ${avatar.name}`} onClick={export_.open}>
+            {t("library.export")}
+          </Button>
+        )}
         <Button size="xs" variant="default" c="var(--mantine-color-error)" onClick={ask.open}>
           {t("common.delete")}
         </Button>
       </Group>
       {remove.isError && <ErrorNote error={remove.error} />}
+      {comparing && <Versions ownerId={avatar.id} name={avatar.name} onClose={compare.close} />}
+      {exporting && (
+        <ExportModal name={avatar.name} begin={(passphrase) => must(api().POST("/api/v1/avatars:export", { body: { avatar_id: avatar.id, passphrase, formats: [] } }))} onClose={export_.close} />
+      )}
       <FilmModal avatar={avatar} opened={filming} onClose={film.close} />
       <Confirm
         opened={asking}
         title={t("avatars.deleteTitle", { name: avatar.name })}
-        consequence={t("avatars.deleteText")}
+        consequence={consequence.filter((text) => text !== "").join(" ")}
         action={t("common.delete")}
         busy={remove.isPending}
         onConfirm={() => remove.mutate()}
