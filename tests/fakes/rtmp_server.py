@@ -32,9 +32,9 @@ async def ffmpeg_server(port: int, out: Path, key: str = KEY) -> AsyncIterator[a
         await process.wait()
 
 
-async def listening(port: int) -> None:
+async def listening(port: int, address: str = "") -> None:
     """Wait until somebody listens, without connecting: the server takes one connection only."""
-    wanted = f":{port:04X} 00000000:0000 0A"
+    wanted = f"{address}:{port:04X} 00000000:0000 0A"
     while wanted not in Path("/proc/net/tcp").read_text():
         await asyncio.sleep(0.02)
 

@@ -16,14 +16,21 @@ from typing import Any
 
 from aioice import Candidate, turn
 from aioice.stun import TransactionFailed
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnection
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCIceTransportPolicy,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 from aiortc.rtcicetransport import connection_kwargs
 
 from apps.control_api.live_runtime.spec import IceServer
 from apps.control_api.live_runtime.troubles import Trouble, trouble
 
 _TURN_S = 5.0
-_CANDIDATE = re.compile(r"^a=candidate:(.+)$", re.MULTILINE)
+_CANDIDATE = re.compile(r"^a=candidate:(.+?)\r?$", re.MULTILINE)
 _REFUSED = (400, 401, 403, 438)
 
 
@@ -64,17 +71,18 @@ class ConnectionFacts:
     said: tuple[str, ...] = field(default=())
 
 
-def facts(connection: RTCPeerConnection, reason: str | None = None) -> ConnectionFacts:
-    """What a connection shows now; ``reason`` says how it ended where it did."""
+def facts(connection: RTCPeerConnection, reason: str | None = None, sent: str | None = None) -> ConnectionFacts:
+    """What a connection shows now.
+
+    Args:
+        connection: Of aiortc.
+        reason: How it ended, where it did.
+        sent: The description that was sent, for a connection without a way forgets its own candidates.
+    """
     transports = {t.sender.transport for t in connection.getTransceivers()}
     ices = [t.transport for t in transports]
-    ours = Counter(
-        _kind(c.type, c.host, c.transport)
-        for ice in ices
-        for c in (ice._connection.local_candidates if ice._connection is not None else ())
-    )
-    remote = connection.remoteDescription
-    offered = [Candidate.from_sdp(found) for found in _CANDIDATE.findall(remote.sdp)] if remote is not None else []
+    ours = Counter(_kind(c.type, c.host, c.transport) for c in _candidates(sent or _sdp(connection.localDescription)))
+    offered = _candidates(_sdp(connection.remoteDescription))
     theirs = Counter(_kind(c.type, c.host, c.transport) for c in offered)
     pairs = [p for ice in ices for p in ice._connection._nominated.values()]
     pair = (pairs[0].local_candidate.type, pairs[0].remote_candidate.type) if pairs else None
@@ -152,6 +160,14 @@ async def try_turn(servers: tuple[IceServer, ...]) -> Trouble | None:
             with contextlib.suppress(OSError):
                 transport.close()
     return None
+
+
+def _sdp(description: RTCSessionDescription | None) -> str:
+    return description.sdp if description is not None else ""
+
+
+def _candidates(sdp: str) -> list[Candidate]:
+    return [Candidate.from_sdp(found) for found in _CANDIDATE.findall(sdp)]
 
 
 def _servers(servers: tuple[IceServer, ...]) -> list[RTCIceServer]:

@@ -60,6 +60,7 @@ class WebRtcClient:
         self._ended = False
         self._heard = (-1, time.monotonic())
         self._facts: ice.ConnectionFacts | None = None
+        self._answered: str | None = None
         self.id = str(uuid.uuid4())
         self.connected = False
         self.began = time.monotonic()
@@ -107,6 +108,7 @@ class WebRtcClient:
         if codec is None:
             raise InvalidInputError("The client knows neither VP8 nor H.264.", "Use another browser.")
         self._feed.begin(connection, codec)
+        self._answered = local.sdp
         return local.sdp, local.type
 
     def request_key(self) -> None:
@@ -115,7 +117,7 @@ class WebRtcClient:
 
     def facts(self) -> ice.ConnectionFacts:
         """How the connection stands, or how it ended and why."""
-        return self._facts or ice.facts(self._connection)
+        return self._facts or ice.facts(self._connection, sent=self._answered)
 
     def take(self, packet: PacketFrame) -> None:
         """Feed 10 ms (the clock calls this)."""
@@ -167,5 +169,5 @@ class WebRtcClient:
             self._ended = True
             self.connected = False
             # Now, for closing takes the connection apart.
-            self._facts = ice.facts(self._connection, reason)
+            self._facts = ice.facts(self._connection, reason, self._answered)
             self._on_ended(self, reason)
