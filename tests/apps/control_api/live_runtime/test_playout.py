@@ -194,3 +194,32 @@ def test_the_start_grows_with_trouble_and_shrinks_again() -> None:
         for _ in range(20):
             desk.tick()
     assert desk.playout.start_frames == 2
+
+
+def test_the_head_stands_rather_than_going_back_when_speech_is_late_to_begin() -> None:
+    desk = Desk()
+    for _ in range(5):
+        desk.tick()
+    desk.say(1, 20)
+    entries = desk.playout.take_speech(4, 0.01)
+    late = [desk.tick(paint=False) for _ in range(3)]
+    assert not any(frame.turn for frame in late) and not any(frame.held for frame in late)
+    for entry in entries:
+        desk.playout.draw_done(entry, picture(100 + entry.pose))
+    frames = [desk.tick() for _ in range(22)]
+    assert frames[0].turn == 1 and min(np.diff(desk.poses)) >= 0 and max(np.diff(desk.poses)) <= 1
+    shown = [int(frame.picture[0, 0]) for frame in frames if frame.turn]
+    assert shown == [100 + pose for pose in range(desk.poses[7] + 1, desk.poses[7] + 21)], "no picture is a mixture"
+
+
+def test_frames_no_picture_can_be_ready_for_are_left_to_the_sound() -> None:
+    desk = Desk()
+    desk.tick()
+    desk.say(1, 30)
+    while desk.tick().turn == 0:
+        pass
+    for _ in range(AHEAD):
+        desk.tick(paint=False)
+    slow = desk.playout.take_speech(4, 0.1)
+    spoken = 30 - sum(1 for e in desk.playout._entries if e.frame is not None)
+    assert [entry.frame.drive for entry in slow] == [spoken + 3], "drawn in 100 ms, it is ready for the fourth frame"
