@@ -7,6 +7,7 @@ import base64
 import errno
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from apps.control_api.storage.tables import TakeRow
 from tests.apps.control_api.conftest import CONSENT, TOKEN, Api
 from tests.apps.control_api.test_guard import assert_error
 from tests.apps.control_api.test_takes import judged, left_over, send, tus
+from tests.fakes.mutated import mutations, originals
 
 __all__ = ["judged"]
 
@@ -135,3 +137,22 @@ async def test_names_of_resumable_uploads_are_only_shown(
     with api.studio.tools.database.read() as session:
         row = session.get(TakeRow, take["id"])
         assert row is not None and row.video_name == shown
+
+
+@pytest.mark.slow
+async def test_damaged_recordings_are_answered_and_never_end_the_studio(
+    make_api: Any, demo_take: Path, tmp_path: Path
+) -> None:
+    """A few of the hundreds that ``tests/fakes/mutated.py`` can make, through the real check and the real form."""
+    api = await make_api(check_timeout=60)
+    files = originals(demo_take, tmp_path)
+    for name, data in mutations(files, 10, seed=11):
+        if "-wav-" in name:
+            answer = await send(api, files[0].read_bytes(), voice=("v.wav", data, "audio/wav"))
+        else:
+            answer = await send(api, data, name=name)
+        assert answer.status_code in (201, 422), (name, answer.text)
+        if answer.status_code == 422:
+            told = {reason["code"] for reason in answer.json()["detail"]["reasons"]}
+            assert told and not told & {"unreadable", "check_timeout"}, (name, told)
+    assert (await api.client.get("/health")).status_code == 200

@@ -143,7 +143,7 @@ export default {
     voiceHint: "A clean recording of the voice; otherwise the sound of the video is used",
     change: "click to choose another",
     start: "Upload and check",
-    needsConsent: "Fill in the consent first: a name, training allowed, and agreed.",
+    needsConsent: "Fill in the consent first: a name, what it is for, training allowed, and agreed.",
     sending: "Uploading",
     measuring: "Measuring the speed…",
     pace: "{{speed}} · {{left}} left",

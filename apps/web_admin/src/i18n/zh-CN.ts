@@ -131,7 +131,7 @@ const zh: typeof en = {
     voiceHint: "干净的人声录音；不提供则使用视频中的声音",
     change: "点击可更换",
     start: "上传并检查",
-    needsConsent: "请先填写授权：姓名、允许训练，并勾选同意。",
+    needsConsent: "请先填写授权：姓名、用来做什么、允许训练，并勾选同意。",
     sending: "正在上传",
     measuring: "正在测速…",
     pace: "{{speed}} · 剩余 {{left}}",
