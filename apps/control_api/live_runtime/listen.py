@@ -23,6 +23,8 @@ from apps.control_api.live_runtime.echo import Played
 from apps.control_api.live_runtime.frames import MediaFrame
 from apps.control_api.live_runtime.stages.recognise import Utterance, bare_phrases, patience
 from apps.control_api.live_runtime.transports.microphone import read
+from apps.control_api.live_runtime.transports.sound_in import DeviceMicrophone
+from apps.control_api.live_runtime.troubles import trouble
 from apps.control_api.live_runtime.turns import Turns
 from lipsync.errors import StudioError
 from speech.asr.base import Hints, Recogniser, Transcript
@@ -111,6 +113,7 @@ class Listener:
         self._utterance: Utterance | None = None
         self._count = 0
         self._failed: Exception | None = None
+        self._device: tuple[DeviceMicrophone, Microphone] | None = None
         self._speaker: Speaker | None = None
         self._tell: Callable[..., None] = _nobody
 
@@ -155,6 +158,31 @@ class Listener:
             self._serving = asyncio.create_task(self._serve(), name="live-listen")
         return Microphone(self, ear)
 
+    async def use_device(self, device: str | int | None) -> str:
+        """Hear a sound device of this machine too, instead of the one before; returns its name.
+
+        Raises:
+            UnavailableError: There is no such device, or no sound system.
+        """
+        microphone, loop = await self.microphone(), asyncio.get_running_loop()
+        opened = await asyncio.to_thread(
+            DeviceMicrophone, device, microphone.hear, lambda: self._device_ended(microphone), loop
+        )
+        await self.leave_device()
+        self._device = opened, microphone
+        return opened.name
+
+    async def leave_device(self) -> None:
+        """Let the sound device go."""
+        device, self._device = self._device, None
+        if device is not None:
+            await asyncio.to_thread(device[0].close)
+            device[1].close()
+
+    def _device_ended(self, microphone: Microphone) -> None:
+        microphone.close()
+        self.warn(trouble("sound_failed").as_error())
+
     async def stream(self, rate: int) -> EarStream:
         """A microphone whose sound comes by another way than WebRTC."""
         return EarStream(await self.microphone(), rate)
@@ -190,6 +218,7 @@ class Listener:
     async def close(self) -> None:
         """End everything. Safe to call twice."""
         self.enabled = False
+        await self.leave_device()
         tasks = [*self._working, *([self._serving] if self._serving is not None else [])]
         for task in tasks:
             task.cancel()

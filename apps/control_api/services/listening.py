@@ -62,9 +62,23 @@ def listener_of(session: Any) -> Any:
     return session.listener
 
 
-def enable(session: Any, enabled: bool) -> dict[str, Any]:
-    """Open or shut the microphones of a session; returns how it listens now."""
+async def enable(session: Any, enabled: bool, device: str | None = None) -> dict[str, Any]:
+    """Open or shut the microphones of a session; returns how it listens now.
+
+    Args:
+        session: The runtime's.
+        enabled: Whether it listens from now on.
+        device: A sound device to hear too, by name; "" is the system's default. It is let go when listening stops.
+
+    Raises:
+        ConflictError: the session was opened without ears.
+        UnavailableError: there is no such device.
+    """
     listener = listener_of(session)
+    if enabled and device is not None:
+        await listener.use_device(device or None)
+    if not enabled:
+        await listener.leave_device()
     listener.enable(enabled)
     spec = listener.spec
     return {

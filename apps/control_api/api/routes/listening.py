@@ -23,7 +23,8 @@ _IDLE_S = 10.0
 @router.post("/live/sessions/{session_id}:listen")
 async def listen_in_live_session(session_id: str, wanted: ListenNow, studio: Studio) -> Listening:
     """Open or shut the microphone; shutting it ends what is being said (push to talk)."""
-    return Listening.model_validate(listening.enable(studio.live.session(session_id), wanted.enabled))
+    session = studio.live.session(session_id)
+    return Listening.model_validate(await listening.enable(session, wanted.enabled, wanted.device))
 
 
 @router.get("/system/recognisers", tags=["system"])

@@ -42,6 +42,14 @@ class ListenNow(Command):
     """Open or shut the microphone; shutting it ends what is being said (push to talk)."""
 
     enabled: bool
+    device: Annotated[
+        str | None,
+        Field(
+            max_length=200,
+            description="A sound device of this machine to hear too (see `/system/devices`; empty: the default). "
+            "Shutting the microphone lets it go.",
+        ),
+    ] = None
 
 
 class Listening(Wire):

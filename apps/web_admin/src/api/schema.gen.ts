@@ -2890,6 +2890,11 @@ export interface components {
          * @description Open or shut the microphone; shutting it ends what is being said (push to talk).
          */
         ListenNow: {
+            /**
+             * Device
+             * @description A sound device of this machine to hear too (see `/system/devices`; empty: the default). Shutting the microphone lets it go.
+             */
+            device?: string | null;
             /** Enabled */
             enabled: boolean;
         };
