@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from speech.clone import judge
 from speech.clone.base_speech import render
-from speech.clone.features import RATE
+from speech.clone.features import HOP, RATE, convert
 from speech.clone.recording import load, prepare, recognise
 from speech.clone.training import VoiceOptions, train_voice
 from speech.clone.voice import ClonedVoice
@@ -85,7 +85,8 @@ def _judge(
     for language, converter in voice.converters.items():
         suffix = "" if language == "en" else f"_{language}"
         sentences = judge.NEW_SENTENCES[language]
-        plain = [render(converter.base, text)[0] for text in sentences]
+        plain = [render(converter.base.plain, text)[0] for text in sentences]
+        before = [render(converter.base, text) for text in sentences]
         begun = time.perf_counter()
         made = [voice.say(text, language, likeness) for text in sentences]
         seconds = time.perf_counter() - begun
@@ -95,7 +96,8 @@ def _judge(
         figures[f"dnsmos{suffix}"] = judge.dnsmos(made[:6])
         reference[f"dnsmos_base{suffix}"] = judge.dnsmos(plain[:6])
         figures[f"tone_correlation{suffix}"] = statistics.fmean(
-            judge.tone_kept(a, b) for a, b in zip(plain, made, strict=True)
+            judge.tone_kept(sound, convert(sound, converter.difference(phones, len(sound) // HOP + 1, likeness)))
+            for sound, phones in before
         )
         if language != "en":
             continue
@@ -112,7 +114,7 @@ def _mcd(voice: ClonedVoice, likeness: float, held: list[Sound]) -> tuple[float,
         text = recognise(sound)
         if len(text.split()) >= 3:
             made.append(judge.mcd(voice.say(text, "en", likeness), sound))
-            plain.append(judge.mcd(render(voice.converters["en"].base, text)[0], sound))
+            plain.append(judge.mcd(render(voice.converters["en"].base.plain, text)[0], sound))
     return statistics.fmean(made), statistics.fmean(plain)
 
 
@@ -138,7 +140,7 @@ def _save(folder: Path, voice: ClonedVoice, likeness: float, held: Sound) -> Non
     soundfile.write(folder / "real.wav", held, RATE)
     for language, converter in voice.converters.items():
         texts = judge.NEW_SENTENCES[language]
-        base = np.concatenate([render(converter.base, text)[0] for text in texts])
+        base = np.concatenate([render(converter.base.plain, text)[0] for text in texts])
         made = np.concatenate([voice.say(text, language, likeness) for text in texts])
         soundfile.write(folder / f"base_{language}.wav", base, RATE)
         soundfile.write(folder / f"voice_{language}.wav", made, RATE)

@@ -13,6 +13,8 @@ from speech.clone.features import HOP, ORDER, RATE, Array
 SMOOTH = 2.5
 """Standard deviation, in frames, of the smoothing over time."""
 ENERGY_SHARE = 0.5
+SHORT_PAUSE_S = 0.08
+"""A pause shorter than this is part of the phones beside it: the filter must not be let go between two syllables."""
 PARTS = 8
 """Weights a phone has: itself, begin, middle, end; after that phone, twice; before that phone, twice."""
 
@@ -45,6 +47,7 @@ def frames_of(phones: list[Phone], inventory: dict[str, int], count: int) -> Fra
     phone = np.zeros(count, np.int64)
     before, after = phone.copy(), phone.copy()
     weights = np.zeros((count, 3))
+    phones = _without_short_pauses(phones)
     ids = [inventory.get(p.label, 0) for p in phones]
     for k, p in enumerate(phones):
         a, b = round(p.start * RATE / HOP), min(round(p.end * RATE / HOP), count)
@@ -56,6 +59,21 @@ def frames_of(phones: list[Phone], inventory: dict[str, int], count: int) -> Fra
         after[a:b] = ids[min(k + 1, len(ids) - 1)]
         weights[a:b] = np.clip(1 - np.abs(position[:, None] - np.array([0, 0.5, 1])) * 2, 0, 1)
     return Frames(phone, before, after, weights)
+
+
+def _without_short_pauses(phones: list[Phone]) -> list[Phone]:
+    """Give each half of a short pause between two phones to the phone beside it."""
+    kept: list[Phone] = []
+    begin: float | None = None
+    for index, phone in enumerate(phones):
+        inner = phone.label == PAUSE and 0 < index < len(phones) - 1 and phone.end - phone.start < SHORT_PAUSE_S
+        if inner and kept and kept[-1].label != PAUSE and phones[index + 1].label != PAUSE:
+            begin = (phone.start + phone.end) / 2
+            kept[-1] = Phone(kept[-1].label, kept[-1].start, begin)
+            continue
+        kept.append(Phone(phone.label, phone.start if begin is None else begin, phone.end))
+        begin = None
+    return kept
 
 
 def smooth(values: Array, sigma: float) -> Array:

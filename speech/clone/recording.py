@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lipsync.errors import InvalidInputError
 from lipsync.progress import Progress
+from speech.clone.augmentation import DENOISE_BELOW_DB, denoised
 from speech.clone.base_speech import ARPABET, PAUSE, Phone
 from speech.clone.features import RATE, levelled
 
@@ -175,6 +176,10 @@ def prepare(sound: Sound, transcript: str | None, progress: Progress, *, languag
         raise InvalidInputError(
             " ".join(r["message"] for r in reasons), reasons[0]["remedy"], {"reasons": reasons, "measured": facts}
         )
+    if facts["snr_db"] < DENOISE_BELOW_DB:
+        progress.stage("denoise")
+        sound = denoised(sound, parts)
+        facts["denoised"] = 1.0
     progress.stage("segment")
     border = int(len(sound) * (1 - HELD_OUT))
     cut = lambda a, b: sound[max(a - _MARGIN, 0) : b + _MARGIN]  # noqa: E731

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +15,16 @@ from numpy.typing import NDArray
 from lipsync.bundle import Manifest, write_bundle
 from lipsync.progress import PartProgress, Progress, SilentProgress, work_time
 from speech.clone import judge
+from speech.clone.augmentation import disturbed
 from speech.clone.base_speech import PAUSE, BaseVoice, Phone, fitted, render
+from speech.clone.borrow import borrowed_shift, phone_means
 from speech.clone.converter import PARTS, Converter, features, frames_of, inventory_of, smooth
-from speech.clone.features import FFT, HOP, ORDER, RATE, Analysis, Array, analyse, convert, cosines
-from speech.clone.recording import Recording, Sound, align, load, prepare, recognise
+from speech.clone.features import FFT, GAIN_HIGH, GAIN_LOW, HOP, ORDER, RATE, Analysis, Array, analyse, convert, cosines
+from speech.clone.reading import READING
+from speech.clone.recording import Recording, Sound, align, load, prepare
+from speech.clone.validation import validate
 from speech.clone.voice import ENGINE, KIND
 from speech.tts.local import SPEECH_LEVEL
-
-READING = {
-    "en": (
-        "The morning train was full of people going to work in the city.",
-        "A large dog ran across the field and jumped over the fence.",
-        "You should measure the flour before you put it into the bowl.",
-        "Both of my brothers enjoy playing chess on rainy afternoons.",
-        "The judge asked the witness to explain what he had seen that night.",
-        "We are looking for a small house with a view of the lake.",
-        "Thank you for calling, how can I help you with your order today?",
-        "Children often choose the toys that make the most noise.",
-        "Her voice was calm, but her hands were shaking a little.",
-        "The museum shows pictures and treasures from five centuries.",
-    ),
-    "zh": (
-        "我们明天去学校的图书馆看书。",
-        "他的哥哥是一名医生，住在北京。",
-        "这家饭店的菜很便宜，也很好吃。",
-        "请把窗户打开，房间里太热了。",
-        "昨天下了一场大雨，路上都是水。",
-        "孩子们在操场上高兴地唱歌跳舞。",
-        "公司决定从下个月开始使用新的系统。",
-        "火车大约三个小时以后到达上海。",
-        "老师让我们写一篇关于春天的文章。",
-        "春节的时候，全家人坐在一起吃饺子。",
-    ),
-}
-"""What the base voice says while the refinement listens, where the recording's own words cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +35,9 @@ class VoiceOptions:
         languages: Languages it will speak.
         recorded_language: Language of the recording; "en" can be aligned, others give the timbre alone.
         steps: Steps of the refinement.
-        sentences: How many sentences of the base voice it listens to.
+        sentences: How many sentences of the base voice it listens to in all.
+        batch: How many of them in each step, drawn anew.
+        offset_prior, phone_prior: How strongly the refinement's offset, and that of each phone, are drawn to nothing.
         ridge: Weight that draws the shift by context towards the mean shift.
         allow_flite: Whether flite may be the English base where it is installed.
         seed: Of the refinement's random crops.
@@ -68,7 +46,10 @@ class VoiceOptions:
     languages: tuple[str, ...] = ("en", "zh")
     recorded_language: str = "en"
     steps: int = 60
-    sentences: int = 10
+    sentences: int = 30
+    batch: int = 8
+    offset_prior: float = 0.01
+    phone_prior: float = 0.001
     ridge: float = 40.0
     allow_flite: bool = True
     seed: int = 0
@@ -191,7 +172,7 @@ def refine(
     bands = torch.tensor(librosa.filters.mel(sr=RATE, n_fft=400, n_mels=40))
     window = torch.hann_window(400)
     items: list[dict[str, Any]] = []
-    for sentence in sorted(spoken, key=lambda s: -len(s.sound))[: options.sentences]:
+    for sentence in [s for s in spoken if len(s.sound) > RATE][: options.sentences]:
         power = torch.stft(
             torch.from_numpy(sentence.sound), 400, 160, window=window, pad_mode="constant", return_complex=True
         )
@@ -218,18 +199,19 @@ def refine(
     for step in range(options.steps):
         progress.check()
         mels = []
-        for item in items:
+        for item in (items[i] for i in rng.permutation(len(items))[: options.batch]):
             change = F.pad((offset + item["shares"] @ by_phone) * item["said"], (1, 0))
-            gain = torch.clamp((item["shift"] + change) @ basis, -4.0, 3.0)
+            gain = torch.clamp((item["shift"] + change) @ basis, GAIN_LOW, GAIN_HIGH)
             mels.append((item["power"] * torch.exp(2 * gain)) @ bands.T)
         mel = torch.cat(mels)
-        mel = mel * (level / mel.mean())
+        mel = disturbed(mel * (level / mel.mean()), rng)
         skip = int(rng.integers(0, 160))
         whole = (len(mel) - skip) // 160
         voices = encoder(mel[skip : skip + whole * 160].view(whole, 160, 40))
         alike = F.normalize(voices.mean(0), dim=0) @ wanted
-        prior = 0.2 * ((offset * weight) ** 2).sum() + 0.02 * ((by_phone * weight) ** 2).sum()
-        loss = 1 - alike + 0.5 * (1 - (voices @ wanted).mean()) + 0.05 * prior
+        prior = options.offset_prior * ((offset * weight) ** 2).sum()
+        prior = prior + options.phone_prior * ((by_phone * weight) ** 2).sum()
+        loss = 1 - alike + 0.5 * (1 - (voices @ wanted).mean()) + prior
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -263,43 +245,88 @@ def _empty(base: BaseVoice, inventory: dict[str, int], mean: Array) -> Converter
     )
 
 
-def fit_language(
-    language: str,
-    recording: Recording,
-    measured: Sequence[Analysis],
-    target: Any,
-    *,
-    options: VoiceOptions,
-    progress: Progress,
-) -> tuple[Converter, bool]:
-    """The converter of one language, and whether the person's words could be aligned for it."""
-    f0 = np.concatenate([a.f0[a.f0 > 0] for a in measured])
-    base = fitted(language, f0, allow_flite=options.allow_flite)
-    converter: Converter | None = None
+@dataclass
+class Heard:
+    """What was measured of the person, for every language they will speak.
+
+    Attributes:
+        recording: Utterances; their phones are known where they could be aligned.
+        measured: Their spectra and pitch, in the same order.
+        target: Unit vector of their voice.
+        means: Mean spectra of their phones, by ARPAbet; empty where none could be aligned.
+        pause_s: The length of their pauses within a sentence; 0 where too few were heard.
+    """
+
+    recording: Recording
+    measured: Sequence[Analysis]
+    target: NDArray[np.float32]
+    means: dict[str, tuple[Array, int]]
+    pause_s: float = 0.0
+
+    @property
+    def f0(self) -> Array:
+        """Every voiced frame's pitch in hertz."""
+        return np.concatenate([a.f0[a.f0 > 0] for a in self.measured])
+
+
+def listen(recording: Recording, *, english: bool, allow_flite: bool) -> Heard:
+    """Measure the person; where English was spoken, align their phones."""
+    measured = [analyse(utterance.sound) for utterance in recording.train]
+    target = judge.embed(np.concatenate([judge.levelled(u.sound) for u in recording.train]))
+    heard = Heard(recording, measured, target, {}, _pause(recording))
+    if english:
+        base = fitted("en", heard.f0, allow_flite=allow_flite)
+        for utterance in recording.train:
+            labels = [p.label for p in render(base.plain, utterance.text or "ah")[1]]
+            utterance.phones = align(utterance.sound, labels) or []
+        runs = [(u.phones, a) for u, a in zip(recording.train, measured, strict=True) if u.phones]
+        heard.means = phone_means(runs)
+    return heard
+
+
+def _pause(recording: Recording) -> float:
+    """Median length of the person's pauses of 0.12 to 0.8 s, in seconds; 0 where fewer than five were heard."""
+    run = sorted(recording.train, key=lambda u: u.start_s)
+    gaps = [b.start_s - a.end_s for a, b in pairwise(run)]
+    found = [gap for gap in gaps if 0.12 <= gap <= 0.8]
+    return float(np.median(found)) if len(found) >= 5 else 0.0
+
+
+def fit_language(language: str, heard: Heard, *, options: VoiceOptions, progress: Progress) -> tuple[Converter, str]:
+    """The converter of one language, and what its shift was learnt from: "words", "phones" or "mean"."""
+    recording, measured = heard.recording, heard.measured
+    base = replace(fitted(language, heard.f0, allow_flite=options.allow_flite), pause_s=heard.pause_s)
+    reading = [_spoken(base, text) for text in READING[language]]
     spoken: list[_Spoken] = []
+    converter: Converter | None = None
     if language == options.recorded_language == "en":
         texts = [utterance.text or "ah" for utterance in recording.train]
-        for utterance, text in zip(recording.train, texts, strict=True):
-            labels = [p.label for p in render(base, text)[1]]
-            utterance.phones = align(utterance.sound, labels) or []
-        base = replace(base, stretch=_stretch(recording, [_spoken(base, t) for t in texts]))
+        stretch = _stretch(recording, [_spoken(base, t) for t in texts])
+        if abs(stretch - base.stretch) > 0.01:
+            base = replace(base, stretch=stretch)
+            reading = [_spoken(base, text) for text in READING[language]]
         spoken = [_spoken(base, text) for text in texts]
-        inventory = inventory_of([s.phones for s in spoken])
+        inventory = inventory_of([s.phones for s in [*spoken, *reading]])
         found = _fit_shift(recording, measured, spoken, inventory, ridge=options.ridge)
         if found is not None:
             mean, shift, energy = found
             converter = replace(_empty(base, inventory, mean), shift=shift, energy=energy)
-    aligned = converter is not None
+    learnt = "words"
     if converter is None:
-        spoken = [_spoken(base, text) for text in READING[language]]
-        inventory = inventory_of([s.phones for s in spoken])
-        converter = _empty(base, inventory, _global_shift(measured, spoken))
+        inventory = inventory_of([s.phones for s in reading])
+        converter = _empty(base, inventory, _global_shift(measured, reading))
+        spoken, learnt = [], "mean"
+        if language == "zh" and heard.means:
+            ours = phone_means([(s.phones, s.analysis) for s in reading])
+            converter = replace(converter, shift=borrowed_shift(heard.means, ours, inventory))
+            learnt = "phones"
+    spoken = [*spoken, *reading]
     progress.update(0.2)
     level = _mel_level(recording)
     converter = refine(
-        converter, spoken, target, level=level, options=options, progress=PartProgress(progress, 0.2, 1.0)
+        converter, spoken, heard.target, level=level, options=options, progress=PartProgress(progress, 0.2, 1.0)
     )
-    return _levelled(converter, spoken), aligned
+    return _levelled(converter, spoken), learnt
 
 
 class _Shared:
@@ -360,16 +387,13 @@ def train_voice(
     begun = work_time(progress)
     recording = prepare(load(voice), transcript, PartProgress(progress, 0.0, 0.35), language=options.recorded_language)
     progress.stage("features")
-    measured = [analyse(utterance.sound) for utterance in recording.train]
-    target = judge.embed(np.concatenate([judge.levelled(u.sound) for u in recording.train]))
+    heard = listen(recording, english=options.recorded_language == "en", allow_flite=options.allow_flite)
     progress.update(0.4)
     progress.stage("train")
     shared = _Shared(PartProgress(progress, 0.4, 0.85), options.languages)
     with ThreadPoolExecutor(2, thread_name_prefix="voice") as pool:
         jobs = {
-            language: pool.submit(
-                fit_language, language, recording, measured, target, options=options, progress=shared.of(language)
-            )
+            language: pool.submit(fit_language, language, heard, options=options, progress=shared.of(language))
             for language in options.languages
         }
         fits = {language: job.result() for language, job in jobs.items()}
@@ -380,7 +404,7 @@ def train_voice(
     metrics["train_minutes"] = seconds / 60
     progress.update(0.97)
     progress.stage("export")
-    tensors: dict[str, NDArray[Any]] = {"speaker_embedding": target}
+    tensors: dict[str, NDArray[Any]] = {"speaker_embedding": heard.target}
     languages: dict[str, Any] = {}
     for language, converter in converters.items():
         tensors |= converter.tensors(language)
@@ -389,7 +413,7 @@ def train_voice(
             "phones": list(converter.inventory),
             "energy": converter.energy,
             "level": converter.level,
-            "aligned": fits[language][1],
+            "learnt_from": fits[language][1],
         }
     manifest = Manifest(
         name=name,
@@ -407,32 +431,3 @@ def train_voice(
     folder = write_bundle(out, manifest, tensors)
     progress.update(1.0)
     return folder
-
-
-def validate(converters: dict[str, Converter], recording: Recording, *, clarity: bool) -> dict[str, float]:
-    """Likeness to the held-out speech by the encoder and by the referee, clarity in English, pitch kept, and speed."""
-    held = np.concatenate([judge.levelled(u.sound) for u in (recording.held_out or recording.train)])
-    others = [render(c.base, t)[0] for c in converters.values() for t in READING[c.base.language][:6]]
-    referee = judge.Referee.learn([u.sound for u in recording.train], [*others, *judge.other_voices()])
-    metrics: dict[str, float] = {}
-    for language, converter in converters.items():
-        suffix = "" if language == "en" else f"_{language}"
-        made, plain = [], []
-        begun = time.perf_counter()
-        for text in judge.NEW_SENTENCES[language][:5]:
-            sound, phones = render(converter.base, text)
-            plain.append(sound)
-            made.append(convert(sound, converter.difference(phones, len(sound) // HOP + 1)))
-        metrics[f"rtf{suffix}"] = (time.perf_counter() - begun) / (sum(map(len, made)) / RATE)
-        metrics[f"similarity{suffix}"] = judge.similarity(np.concatenate(made), held)
-        metrics[f"similarity_base{suffix}"] = judge.similarity(np.concatenate(plain), held)
-        metrics[f"llr{suffix}"] = referee.score(made)
-        metrics[f"llr_base{suffix}"] = referee.score(plain)
-        if language == "en" and clarity:
-            texts = judge.NEW_SENTENCES[language][:5]
-            metrics["wer"] = judge.word_errors(texts, [recognise(sound) for sound in made])
-            metrics["wer_base"] = judge.word_errors(texts, [recognise(sound) for sound in plain])
-        metrics[f"tone_correlation{suffix}"] = float(
-            np.mean([judge.tone_kept(a, b) for a, b in zip(plain, made, strict=True)])
-        )
-    return metrics

@@ -64,6 +64,7 @@ class FallbackSpeech(TextToSpeech):
         primary: TextToSpeech,
         secondary: TextToSpeech,
         notify: Callable[[FallbackNotice], None] | None = None,
+        *,
         substitute: Callable[[Voice], Voice] | None = None,
         cooldown_s: float = 20.0,
         patience_s: tuple[float, float] = (5.0, 3.0),
@@ -129,7 +130,7 @@ class FallbackSpeech(TextToSpeech):
                 yield chunk
 
     async def _in_time(self, chunks: AsyncGenerator[SpeechChunk, None]) -> AsyncGenerator[SpeechChunk, None]:
-        """Pass chunks on; raise ``SpeechTimeoutError`` where the first voice is silent for longer than a listener waits."""
+        """Pass chunks on; raise ``SpeechTimeoutError`` once it is silent for longer than a listener waits."""
         limit, after = self._patience
         async with aclosing(chunks):
             while True:

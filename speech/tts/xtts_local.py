@@ -1,7 +1,7 @@
 """XTTS v2 in this process: a speaker's latents taken once from a recording, then sentences stream.
 
-Needs the extra named ``xtts`` and the weights (``config.json``, ``vocab.json`` and ``model.safetensors`` or ``model.pth``)
-in a folder; nothing here fetches them. ``model.pth`` is read with ``weights_only`` and never written to.
+Needs the extra named ``xtts`` and the weights (``config.json``, ``vocab.json`` and ``model.safetensors`` or
+``model.pth``) in a folder; nothing here fetches them. ``model.pth`` is read with ``weights_only`` and never written to.
 """
 
 from __future__ import annotations
@@ -120,8 +120,9 @@ def load_model(folder: Path, device: str) -> Any:
 
 
 def latents(model: Any, sound: Pcm, rate: int) -> dict[str, np.ndarray[Any, Any]]:
-    """What XTTS knows of a speaker, from a recording: ``gpt_cond_latent`` (1, n, width), ``speaker_embedding``
-    (1, 512, 1), float32.
+    """What XTTS knows of a speaker from a recording.
+
+    Float32 arrays: ``gpt_cond_latent`` (1, n, width) and ``speaker_embedding`` (1, 512, 1).
 
     Args:
         model: See ``load_model``.

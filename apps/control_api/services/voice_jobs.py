@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,7 +18,8 @@ from apps.control_api.storage.tables import Consent, JobRow, VoiceRow
 from lipsync.errors import BundleError, ConflictError
 from lipsync.progress import Progress
 
-BACKEND = "clone"
+BACKENDS = {"filtered-base": "clone", "xtts": "xtts_local"}
+"""Who speaks the bundles of an engine."""
 
 
 class TrainVoice:
@@ -42,23 +44,22 @@ class TrainVoice:
         takes = (wanted["take_id"],) if wanted.get("take_id") else ()
         making = registration.making_folder(self._tools, voice_id, job, "voice")
         files.remove(making)
-        train_voice(
-            self._recording(job),
-            making,
-            name=wanted["name"],
-            transcript=wanted.get("transcript"),
-            options=VoiceOptions(recorded_language=wanted.get("recorded_language") or "en"),
-            progress=progress,
-            takes=takes,
-            consent_id=wanted["consent_id"],
-        )
+        made = {"name": wanted["name"], "progress": progress, "takes": takes, "consent_id": wanted["consent_id"]}
+        if wanted.get("method") == "xtts":
+            from speech.clone.xtts import clone_for_xtts
+
+            clone_for_xtts(self._recording(job), making, files.models / "base" / "xtts", **made)
+        else:
+            options = VoiceOptions(recorded_language=wanted.get("recorded_language") or "en")
+            train_voice(self._recording(job), making, transcript=wanted.get("transcript"), options=options, **made)
         version = self._version(job, making, takes)
         update_manifest(making, version=version.version)
-        metrics = dict(read_manifest(making, verify=False).metrics)
+        manifest = read_manifest(making, verify=False)
+        metrics = dict(manifest.metrics)
 
         def commit(session: Session) -> None:
             consents.require(session, version.consent_id, "train")
-            registration.enter_voice(session, self._tools, version, BACKEND, {})
+            registration.enter_voice(session, self._tools, version, BACKENDS[manifest.engine], {})
 
         result = {"voice_id": voice_id, "model_id": version.model_id, "version": version.version, "metrics": metrics}
         return Done(result, commit)
@@ -101,7 +102,6 @@ class ImportVoice(TrainVoice):
     def run(self, job: JobRow, progress: Progress) -> Done:
         """Check and unpack an uploaded voice, register it."""
         from lipsync.bundle import update_manifest
-        from speech.clone.voice import ClonedVoice
 
         wanted, files = job.request, self._tools.files
         upload = self._uploads.finished(wanted["upload_id"])
@@ -112,13 +112,15 @@ class ImportVoice(TrainVoice):
         manifest, origin = packages.read(self._tools, upload.path, making, wanted)
         if manifest.kind != "voice":
             raise BundleError(f"This is a {manifest.kind}, not a voice.", "Choose a voice made by the studio's export.")
-        ClonedVoice.load(making)
-        version = self._version(job, making, ())
+        _check_voice(manifest.engine, making)
         name = wanted.get("name") or manifest.name
+        version = replace(self._version(job, making, ()), name=name)
         update_manifest(making, name=name, version=version.version, consent_id=version.consent_id, takes=())
 
         def commit(session: Session) -> None:
-            registration.enter_voice(session, self._tools, version, BACKEND, {}, review=bool(wanted.get("review")))
+            registration.enter_voice(
+                session, self._tools, version, BACKENDS[manifest.engine], {}, review=bool(wanted.get("review"))
+            )
 
         self._uploads.forget(upload)
         return Done(
@@ -134,3 +136,17 @@ class ImportVoice(TrainVoice):
                 session.execute(sa.delete(Consent).where(col(Consent.id) == job.request["consent_id"]))
 
         return commit
+
+
+def _check_voice(engine: str, folder: Path) -> None:
+    """Load a voice as whoever speaks it would. Raises ``BundleError``."""
+    if engine == "xtts":
+        from speech.clone.xtts import load_latents
+
+        load_latents(folder)
+    elif engine in BACKENDS:
+        from speech.clone.voice import ClonedVoice
+
+        ClonedVoice.load(folder)
+    else:
+        raise BundleError(f"This studio knows no voices of {engine!r}.", "Choose a voice made by the studio's export.")

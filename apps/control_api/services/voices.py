@@ -19,9 +19,10 @@ from apps.control_api.services.uploads import Uploads
 from apps.control_api.storage.clock import now
 from apps.control_api.storage.tables import Consent, JobRow, ModelRow, TakeRow, VoiceRow
 from apps.control_api.storage.tables.base import new_id
-from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
+from lipsync.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 
 _MOST_BACKENDS = 8
+MOST_LIKE = 1.5
 _BUILTIN = (("auto", "自带双语 / Studio voice"), ("zh", "自带普通话"), ("en", "Studio English"))
 
 
@@ -64,6 +65,18 @@ class Voices:
         with self._tools.database.read() as session:
             return newest_first(session, VoiceRow, filters, limit, cursor)
 
+    def _need_xtts(self) -> None:
+        """Refuse before anything is queued where XTTS has no weights here."""
+        from speech.tts.setup import HINTS
+        from speech.tts.xtts_local import missing_weights
+
+        if lacking := missing_weights(self._tools.files.models / "base" / "xtts"):
+            raise UnavailableError(
+                f"XTTS has no weights on this machine: {', '.join(lacking)}.",
+                HINTS["xtts_local"][1],
+                {"missing": lacking},
+            )
+
     def create(self, wanted: dict[str, Any]) -> VoiceRow:
         """Set up a voice of a back-end: name, backend, voice, language, speed, params."""
         from speech.tts import registry
@@ -73,6 +86,7 @@ class Voices:
                 f"There is no voice back-end called '{wanted['backend']}'.",
                 f"Choose one of: {', '.join(registry.names())}.",
             )
+        _check_params(wanted["params"])
         with self._tools.database.write() as session:
             row = VoiceRow(state="ready", **wanted)
             session.add(row)
@@ -81,6 +95,7 @@ class Voices:
 
     def update(self, voice_id: str, changes: dict[str, Any]) -> VoiceRow:
         """Change name, speed or params."""
+        _check_params(changes.get("params", {}))
         with self._tools.database.write() as session:
             row = find(session, voice_id)
             for key, value in changes.items():
@@ -118,13 +133,15 @@ class Voices:
             consents.require(session, row.consent_id, scope)
             return row
 
-    def train(self, wanted: dict[str, Any], priority: str) -> JobRow:
-        """Queue the training of a voice. ``wanted``: name, take_id, or upload_id and consent; transcript; voice_id.
+    def clone_speaker(self, wanted: dict[str, Any], priority: str) -> JobRow:
+        """Queue the training of a person's voice; a voice that is named gets a new version.
 
-        A voice that is named gets a new version; else a new voice is made.
+        ``wanted``: name, take_id, or upload_id and consent; transcript, recorded_language, method, voice_id.
         """
         wanted = dict(wanted)
         given = wanted.pop("consent", None)
+        if wanted.get("method") == "xtts":
+            self._need_xtts()
         if (wanted.get("take_id") is None) == (wanted.get("upload_id") is None):
             raise InvalidInputError("Name a take or an upload, and not both.", "Send `take_id` or `upload_id`.")
         with self._tools.database.write() as session:
@@ -196,6 +213,8 @@ class Voices:
         settings = self._tools.owner.service("voice", row.backend)
         if row.model_path:
             settings["bundle"] = str(self._tools.files.model_path(row.model_path))
+        if row.backend == "xtts_local":
+            settings.setdefault("weights", str(self._tools.files.models / "base" / "xtts"))
         return settings
 
     async def close(self) -> None:
@@ -216,6 +235,15 @@ class Voices:
                 await self._backends.pop(next(iter(self._backends))).close()
             return kept
         return self._backends[key]
+
+
+def _check_params(params: dict[str, Any]) -> None:
+    """Refuse a slider "like me / clear" that is no number of its range."""
+    likeness = params.get("likeness", 1.0)
+    if isinstance(likeness, bool) or not isinstance(likeness, int | float) or not 0.0 <= likeness <= MOST_LIKE:
+        raise InvalidInputError(
+            f"`likeness` goes from 0 (clearest) to {MOST_LIKE:g}; 1 is as trained.", "Move the slider."
+        )
 
 
 def find(session: Session, voice_id: str) -> VoiceRow:

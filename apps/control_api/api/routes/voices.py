@@ -102,7 +102,7 @@ async def preview_voice(voice_id: str, wanted: VoicePreview, request: Request, s
 @router.post("/voices:train", status_code=202)
 def train_voice(wanted: VoiceTrain, request: Request, studio: Studio) -> Job:
     """Train a person's voice; the job's result has voice_id and model_id."""
-    job = studio.voices.train(wanted.model_dump(exclude={"priority"}), wanted.priority)
+    job = studio.voices.clone_speaker(wanted.model_dump(exclude={"priority"}), wanted.priority)
     note_object(request, job.subject_id or "")
     return studio.present.job(job)
 
