@@ -198,7 +198,7 @@ def capabilities(tools: Tools, job_kinds: list[str]) -> dict[str, Any]:
         "engines": found_engines,
         "voice_backends": found_voices,
         "devices": ["cpu", "cuda"] if shutil.which("nvidia-smi") else ["cpu"],
-        "transports": ["webrtc"],
+        "transports": ["webrtc", "rtmp", "whip", "camera", "sound"],
         "backgrounds": ["original", "colour", "image", "blur", "video"],
         "reply_backends": _reply_backends(),
         "job_kinds": job_kinds,
