@@ -8,12 +8,12 @@ voices. The running mean looks only back, so a stream and a file give the same f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipbank.shape_phones import PhoneStream
+from lipbank.shape_phones import THROATS, PhoneStream
 from lipbank.shape_states import COMPONENTS, StateStream
 from lipsync.audio.mel import BANDS, MelStream, log_mel
 
@@ -31,6 +31,11 @@ _CLEAN_DEPTH, _NOISY_DEPTH, _FLOOR_RISE = 2.5, 1.9, 0.01  # the quietest of the 
 _PRIOR_FRAMES = 150.0
 _OWN, _FOREIGN = 0.35, 0.65  # distance of the running mean from the take's; its own voice stays under 0.45
 _MEMORY_FRAMES = 2000.0
+_JUDGED_EVERY = 8000  # samples
+_JUDGED_AT = (100, 200, 400, 800)  # frames of speech
+_GATHER, _JUDGED_ON = 4, 64
+_FOREIGN_ENOUGH = 0.5
+_USUAL_THROATS, _DOUBT_FRAMES = 4.0, 50.0  # semitones; frames of speech that weigh as much as the doubt
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class FeatureStream:
     def reset(self) -> None:
         """Forget the sound so far, and the voice that made it."""
         self._mel.reset()
+        self._mel.listen_as(1.0)
         self._mean = self._stats.mean.astype(np.float64)
         self._level = self._stats.level
         self._weight = _PRIOR_FRAMES
@@ -105,6 +111,12 @@ class FeatureStream:
         """Begin with this voice's ordinary spectrum instead of the take's."""
         self._mean = voice.mean.astype(np.float64)
         self._level = voice.level
+
+    def listen_as(self, semitones: float, power: NDArray[np.float32]) -> None:
+        """Hear what comes as from a throat so much higher than the take's, whose speech so far had these spectra."""
+        ratio = 2 ** (semitones / 12)
+        self._mel.listen_as(ratio)
+        self._mean = self._mel.of_power(power).mean(0).astype(np.float64)
 
     def push(self, pcm: NDArray[np.float32]) -> Heard:
         """Take sound; return what became certain."""
@@ -138,13 +150,18 @@ class FeatureStream:
 class EarStream:
     """All that a shape model hears of one sound: spectrum, phones and states, as far as it has them.
 
+    When another voice speaks, the length of its throat is estimated from its first seconds (which of ``THROATS`` makes
+    its sounds likeliest), and from then on it is heard as if it had the take's.
+
     Args:
         stats: The take's voice.
         states: Tensors of a ``StateStream`` with its reduction, or None.
         phones: Tensors of a ``PhoneStream``, or None.
+        throats: Whether to listen for another throat, which needs phones.
 
     Attributes:
         pad: What is heard before a sound begins, one frame.
+        throat: Semitones by which the voice's throat is taken to be higher than the take's.
     """
 
     def __init__(
@@ -152,16 +169,20 @@ class EarStream:
         stats: VoiceStats,
         states: Mapping[str, NDArray[np.floating]] | None,
         phones: Mapping[str, NDArray[np.floating]] | None = None,
+        *,
+        throats: bool = True,
     ) -> None:
         self._features = FeatureStream(stats)
         self._phones = PhoneStream(phones) if phones else None
         self._states = StateStream(states) if states else None
+        self._throats = throats and self._phones is not None
         parts = [np.full(BANDS, LOW, np.float32)]
         if self._phones is not None:
             parts.append(self._phones.pad)
         if self._states is not None:
             parts.append(np.zeros(COMPONENTS, np.float32))
         self.pad = np.concatenate(parts)
+        self._forget_throat()
 
     def get_used_to(self, pcm: NDArray[np.float32]) -> None:
         """Begin with the voice of this sound as the ordinary one instead of the take's."""
@@ -178,9 +199,37 @@ class EarStream:
             self._phones.reset()
         if self._states is not None:
             self._states.reset()
+        self._forget_throat()
+
+    def _forget_throat(self) -> None:
+        self.throat = 0.0
+        self._samples = 0
+        self._spoken: list[NDArray[np.float32]] = []
+        self._frames = 0
+        self._due = 0
+        self._foreign = 0.0
 
     def push(self, pcm: NDArray[np.float32]) -> Heard:
         """Take sound; return what became certain."""
+        if not self._throats:
+            return self._listen(pcm)
+        out, at = [], 0
+        while True:  # throats are judged at fixed samples, so that pieces of any length give the same
+            stop = min(len(pcm), at + _JUDGED_EVERY - self._samples % _JUDGED_EVERY)
+            heard = self._listen(pcm[at:stop])
+            self._samples += stop - at
+            self._gather(heard)
+            out.append(heard)
+            at = stop
+            if at and self._samples % _JUDGED_EVERY == 0:
+                self._judge()
+            if at == len(pcm):
+                break
+        if len(out) == 1:
+            return out[0]
+        return Heard(*(np.concatenate([getattr(part, field.name) for part in out]) for field in fields(Heard)))
+
+    def _listen(self, pcm: NDArray[np.float32]) -> Heard:
         heard = self._features.push(pcm)
         parts = [heard.features]
         if self._phones is not None:
@@ -188,3 +237,32 @@ class EarStream:
         if self._states is not None:
             parts.append(self._states.push(pcm, heard.gain))
         return replace(heard, features=np.concatenate(parts, axis=1)) if len(parts) > 1 else heard
+
+    def _gather(self, heard: Heard) -> None:
+        """Keep every fourth frame of speech, until enough is known of the voice."""
+        if self._phones is None or self._frames > _JUDGED_AT[-1]:
+            return
+        for k in np.flatnonzero(heard.rate > 0):
+            if self._frames % _GATHER == 0:
+                self._spoken.append(self._phones.power[k])
+            self._frames += 1
+        if len(heard.foreign):
+            self._foreign = float(heard.foreign[-1])
+
+    def _judge(self) -> None:
+        """Once so many frames of another voice have been heard, find its throat."""
+        if self._phones is None or self._due >= len(_JUDGED_AT) or self._frames < _JUDGED_AT[self._due]:
+            return
+        while self._due < len(_JUDGED_AT) and self._frames >= _JUDGED_AT[self._due]:
+            self._due += 1
+        if self._foreign < _FOREIGN_ENOUGH and self.throat == 0:
+            return
+        power = np.stack(self._spoken[:: max(1, len(self._spoken) // _JUDGED_ON)])
+        doubt = (THROATS / _USUAL_THROATS) ** 2 * _DOUBT_FRAMES / self._frames
+        throat = float(THROATS[(self._phones.throat_of(power) - doubt).argmax()])
+        if throat != self.throat:
+            self.throat = throat
+            self._features.listen_as(throat, power)
+            self._phones.listen_as(throat, power)
+            if self._states is not None:
+                self._states.listen_as(throat)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.audio.mel import WINDOW, MelStream
+from lipsync.audio.mel import WINDOW, MelStream, other_throat
 from lipsync.engine import SAMPLE_RATE
 
 Array = NDArray[np.float32]
@@ -27,6 +27,8 @@ PHONES = 40
 """Phones told apart, silence among them; the model's two kinds of noise are left out."""
 DELAY = 3
 """Mel frames a phone comes later than the spectrum it is of: second differences look three frames ahead."""
+THROATS = np.arange(-6.0, 7.0)
+"""Semitones that another throat may lie from the take's."""
 _CEPSTRA, _PARTS, _GAUSSIANS, _STATES = 13, 3, 128, 3
 _BANDS, _LOWEST, _HIGHEST, _FFT = 25, 130.0, 6800.0, 512
 _LIFTER = 22
@@ -60,15 +62,27 @@ def _cosines() -> Array:
     return (turn * (1 + _LIFTER / 2 * np.sin(order * np.pi / _LIFTER))[:, None]).T.astype(np.float32)
 
 
+def _log_mel(power: Array, filters: Array) -> Array:
+    return np.log(power @ filters * np.float32(_FULL_SCALE**2) + np.float32(1e-4))
+
+
 class _SphinxMel(MelStream):
     """Log-mel as Sphinx's front end makes it, frame for frame beside ``MelStream`` (25 bands)."""
 
     bands = _BANDS
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.power = np.empty((0, _FFT // 2 + 1), np.float32)
+        """Spectra of the frames last given (the last 2048 of them)."""
+
+    def _usual_filters(self) -> Array:
+        return _filters()
+
     def _bands(self, windows: NDArray[np.float32]) -> Array:
         spectrum = np.fft.rfft(windows * np.hamming(WINDOW).astype(np.float32), _FFT, axis=1)
-        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-        return np.log(power @ _filters() * np.float32(_FULL_SCALE**2) + np.float32(1e-4))
+        self.power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+        return _log_mel(self.power, self._filters)
 
 
 def _after_header(data: bytes) -> int:
@@ -181,7 +195,7 @@ class PhoneStream:
     Row k tells of frame k - 3, which is all that is known when frame k is.
 
     Args:
-        tensors: Of ``load_phones`` and ``steady_from``.
+        tensors: Of ``load_phones`` and ``steady_from``, and ``throat`` (1,) of ``own_throat``.
     """
 
     def __init__(self, tensors: Mapping[str, NDArray[np.floating]]) -> None:
@@ -189,6 +203,7 @@ class PhoneStream:
             np.ascontiguousarray(tensors[name], np.float32)
             for name in ("matrix", "constant", "weight", "floor", "mean", "spoken")
         )
+        self._throat = float(np.asarray(tensors["throat"]).reshape(-1)[0])
         self._mel = _SphinxMel()
         self.pad = np.zeros(PHONES, np.float32)
         self.pad[int(np.asarray(tensors["silence"]).reshape(-1)[0])] = 1
@@ -197,6 +212,7 @@ class PhoneStream:
     def reset(self) -> None:
         """Forget the sound so far, and the voice that made it."""
         self._mel.reset()
+        self._mel.listen_as(1.0)
         self._voice = self._spoken.copy()
         self._memory = np.empty((0, _CEPSTRA + 1), np.float32)  # cepstra, and whether nothing was heard at all
 
@@ -252,6 +268,50 @@ class PhoneStream:
             out[start : start + _BLOCK] = share / share.sum(1, keepdims=True)
         return out
 
+    @property
+    def power(self) -> Array:
+        """Spectra (n, 257) of the frames the last ``push`` gave."""
+        return self._mel.power
+
+    def listen_as(self, semitones: float, power: Array) -> None:
+        """Hear what comes as from a throat so much higher than the take's, whose speech so far had these spectra."""
+        ratio = 2 ** (semitones / 12)
+        self._mel.listen_as(ratio)
+        self._voice = (self._cepstra(power, ratio)).mean(0).astype(np.float32)
+
+    def _cepstra(self, power: Array, ratio: float) -> Array:
+        return np.maximum(_log_mel(power, other_throat(_filters(), ratio)), self._floor) @ _cosines()
+
+    def throat_of(self, power: Array) -> Array:
+        """How well speech of spectra (n, 257) fits the model with each throat of ``THROATS``: mean log densities.
+
+        The take's own throat stands in the middle.
+        """
+        fits = []
+        for semitones in THROATS + self._throat:
+            found = self._cepstra(power, 2 ** (semitones / 12))
+            found = found - found.mean(0) - (self._mean - self._spoken)
+            density = np.concatenate([found * found, found], axis=1) @ self._matrix[0] + self._constant[0]
+            most = density.max(axis=1, keepdims=True)
+            by_phone = np.exp(density - most).reshape(len(found), PHONES, _GAUSSIANS).transpose(1, 0, 2)
+            likely = (by_phone @ self._weight[0]).mean(axis=(0, 2))
+            fits.append(float((np.log(likely + 1e-30) + most[:, 0]).mean()))
+        return np.array(fits, np.float32)
+
+
+def own_throat(tensors: Mapping[str, NDArray[np.floating]], pcm: Array, active: NDArray[np.bool_]) -> float:
+    """Semitones by which the take's own throat is higher than the model's average: of ``THROATS`` the best fit."""
+    stream = _SphinxMel()
+    power = []
+    for start in range(0, len(pcm), SAMPLE_RATE):
+        if len(stream.push(pcm[start : start + SAMPLE_RATE])):
+            power.append(stream.power)
+    spoken = np.concatenate(power)
+    spoken = spoken[active[: len(spoken)]][:: max(1, int(active.sum()) // 300)]
+    if not len(spoken):
+        return 0.0
+    return float(THROATS[PhoneStream({**tensors, "throat": np.zeros(1)}).throat_of(spoken).argmax()])
+
 
 def damaged(tensors: Mapping[str, NDArray[np.floating]]) -> bool:
     """Whether tensors read from a bundle cannot be those of a ``PhoneStream``."""
@@ -263,8 +323,19 @@ def damaged(tensors: Mapping[str, NDArray[np.floating]]) -> bool:
         "mean": (_CEPSTRA,),
         "spoken": (_CEPSTRA,),
         "silence": (1,),
+        "throat": (1,),
     }
     return any(name not in tensors or tensors[name].shape != shape for name, shape in shapes.items())
 
 
-__all__ = ["DELAY", "PHONES", "PhoneStream", "cepstra", "damaged", "load_phones", "steady_from"]
+__all__ = [
+    "DELAY",
+    "PHONES",
+    "THROATS",
+    "PhoneStream",
+    "cepstra",
+    "damaged",
+    "load_phones",
+    "own_throat",
+    "steady_from",
+]

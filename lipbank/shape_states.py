@@ -82,8 +82,13 @@ class StateStream:
     def reset(self) -> None:
         """Forget the sound so far."""
         self._mel.reset()
+        self._mel.listen_as(1.0)
         self._h = [np.zeros(UNITS, np.float32) for _ in range(LAYERS)]
         self._c = [np.zeros(UNITS, np.float32) for _ in range(LAYERS)]
+
+    def listen_as(self, semitones: float) -> None:
+        """Hear what comes as from a throat so much higher than the take's."""
+        self._mel.listen_as(2 ** (semitones / 12))
 
     def push(self, pcm: Array, gain: Array | None = None) -> Array:
         """Take sound; return the states (m, k) of the frames that became certain.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lipbank.mouth_space import DIMENSIONS, GAP, WIDTH, MouthSpace
 from lipbank.shape_features import ACTIVE_UNDER_LEVEL, EarStream, FeatureStream, Heard, VoiceStats, voice_stats
-from lipbank.shape_phones import PHONES, load_phones, steady_from
+from lipbank.shape_phones import PHONES, load_phones, own_throat, steady_from
 from lipbank.shape_ridge import PER_PICTURE, choose_strength, emphasis, fit_hearings, folds, tap_matrix, windows
 from lipbank.shape_states import StateStream, load_network, loudness_of, project_from
 from lipsync.audio.mel import BANDS, WINDOW, log_mel
@@ -112,7 +112,7 @@ def hear(
     """
     count = len(pcm) // HOP * PER_PICTURE
     padded = np.concatenate([pcm, np.zeros(WINDOW, np.float32)])
-    stream = EarStream(stats, states, phones)
+    stream = EarStream(stats, states, phones, throats=False)
     if known:
         stream.get_used_to(pcm)
     heard = stream.push(padded)
@@ -175,7 +175,10 @@ def _phones_of(materials: Sequence[Material], stats: VoiceStats) -> dict[str, ND
     if phones is None:
         return None
     active = np.concatenate([m.mel.mean(1) > stats.level - ACTIVE_UNDER_LEVEL for m in materials])
-    return {**phones, **steady_from(np.concatenate([m.pcm for m in materials]), active)}
+    pcm = np.concatenate([m.pcm for m in materials])
+    phones.update(steady_from(pcm, active))
+    phones["throat"] = np.array([own_throat(phones, pcm, active)], np.float32)
+    return phones
 
 
 def prepare(takes: Sequence[Any], space: MouthSpace, reach: int, *, throats: bool = False) -> Prepared:

@@ -26,6 +26,7 @@ Frames = NDArray[np.float32]
 _FFT = 512
 _PRE_EMPHASIS = 0.97
 _FLOOR = 1e-6
+_KNEE = 6600.0
 _BLOCK = 2048  # frames transformed at once, so that an hour of sound needs no more memory than a minute
 
 
@@ -60,13 +61,40 @@ def _slaney_filters() -> NDArray[np.float32]:
     return (np.clip(np.minimum(rise, fall), 0, None) * 2 / (edges[2:] - edges[:-2])).astype(np.float32)
 
 
+def other_throat(filters: NDArray[np.float32], ratio: float) -> NDArray[np.float32]:
+    """Filters that hear a voice whose resonances lie ``ratio`` times as high as if they lay where they usually do.
+
+    Vocal tract length normalisation (Lee and Rose, 1998): the frequency axis is stretched, and bent near its end so
+    that 8 kHz stays where it is.
+
+    Args:
+        filters: (lines, bands).
+        ratio: About 0.7 to 1.4.
+    """
+    line = np.linspace(0, SAMPLE_RATE / 2, len(filters))
+    top, knee = line[-1], _KNEE * min(1.0, 1.0 / ratio)
+    moved = np.where(line <= knee, line * ratio, knee * ratio + (line - knee) * (top - knee * ratio) / (top - knee))
+    back = np.interp(line, moved, line)
+    out = np.stack([np.interp(back, line, band) for band in filters.T], axis=1)
+    return (out * (filters.sum(0) / np.maximum(out.sum(0), 1e-9))).astype(np.float32)
+
+
 class MelStream:
     """Log-mel frames of one sound that arrives in pieces. Not thread-safe."""
 
     bands = BANDS
 
     def __init__(self) -> None:
+        self._filters = self._usual_filters()
         self.reset()
+
+    def _usual_filters(self) -> NDArray[np.float32]:
+        return _filters()
+
+    def listen_as(self, ratio: float) -> None:
+        """Hear what comes as from a throat whose resonances lie ``ratio`` times as high; see ``other_throat``."""
+        usual = self._usual_filters()
+        self._filters = usual if ratio == 1 else other_throat(usual, ratio)
 
     def reset(self) -> None:
         """Forget the sound so far."""
@@ -88,6 +116,10 @@ class MelStream:
         pcm = np.asarray(pcm, np.float32).reshape(-1)
         self._samples += len(pcm)
         return self._frames(pcm)
+
+    def of_power(self, power: NDArray[np.float32]) -> Frames:
+        """Frames (n, 40) of power spectra (n, 257) measured elsewhere, as this stream hears now."""
+        return np.log(power @ self._filters + np.float32(_FLOOR))
 
     def flush(self) -> Frames:
         """End the sound: return the frames still owed, ``ceil(samples / 160)`` over the stream's life; begin anew."""
@@ -119,7 +151,7 @@ class MelStream:
     def _bands(self, windows: NDArray[np.float32]) -> Frames:
         spectrum = np.fft.rfft(windows * _hann(), _FFT, axis=1)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-        return np.log(power @ _filters() + np.float32(_FLOOR))
+        return self.of_power(power)
 
 
 class PowerMelStream(MelStream):
@@ -128,13 +160,16 @@ class PowerMelStream(MelStream):
     For networks that were trained on those, such as Resemblyzer's.
     """
 
+    def _usual_filters(self) -> NDArray[np.float32]:
+        return _slaney_filters()
+
     def _shape(self, pcm: NDArray[np.float32]) -> NDArray[np.float32]:
         return pcm
 
     def _bands(self, windows: NDArray[np.float32]) -> Frames:
         periodic = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
         spectrum = np.fft.rfft(windows * periodic.astype(np.float32), WINDOW, axis=1)
-        return (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ _slaney_filters()
+        return (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ self._filters
 
 
 def log_mel(pcm: NDArray[np.float32]) -> Frames:

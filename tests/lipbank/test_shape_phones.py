@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lipbank.shape_features import ACTIVE_UNDER_LEVEL, EarStream, voice_stats
-from lipbank.shape_phones import DELAY, PHONES, PhoneStream, cepstra, damaged, load_phones, steady_from
+from lipbank.shape_phones import DELAY, PHONES, PhoneStream, cepstra, damaged, load_phones, own_throat, steady_from
 from lipsync.audio.mel import MelStream, log_mel
 
 ps = pytest.importorskip("pocketsphinx")
@@ -32,7 +32,9 @@ def tensors(speech: np.ndarray) -> dict[str, np.ndarray]:
     phones = load_phones()
     assert phones is not None
     mel = log_mel(speech)
-    return {**phones, **steady_from(speech, mel.mean(1) > voice_stats(mel).level - ACTIVE_UNDER_LEVEL)}
+    active = mel.mean(1) > voice_stats(mel).level - ACTIVE_UNDER_LEVEL
+    phones |= steady_from(speech, active)
+    return {**phones, "throat": np.array([own_throat(phones, speech, active)], np.float32)}
 
 
 def listen(stream: PhoneStream, pcm: np.ndarray) -> np.ndarray:
@@ -115,5 +117,43 @@ def test_level_does_not_matter_once_used_to_a_voice(speech: np.ndarray, tensors:
     active = mel.mean(1) > voice_stats(mel).level - ACTIVE_UNDER_LEVEL
     own = listen(PhoneStream(tensors), speech)
     quiet = PhoneStream(tensors)
-    quiet.get_used_to(0.5 * speech, active)
+    quiet.get_used_to(np.float32(0.5) * speech, active)
     assert np.abs(listen(quiet, 0.5 * speech) - own)[active[: len(own)]].mean() < 0.01
+
+
+def test_another_throat_is_found_and_heard_as_the_takes(speech: np.ndarray, tensors: dict[str, np.ndarray]) -> None:
+    import librosa
+
+    mel = log_mel(speech)
+    stats = voice_stats(mel)
+    higher = librosa.effects.pitch_shift(speech, sr=16000, n_steps=4).astype(np.float32)
+    ear = EarStream(stats, None, tensors)
+    ear.push(speech)
+    assert ear.throat == 0
+    ear.reset()
+    heard = ear.push(higher).features
+    assert 2 <= ear.throat <= 6
+    parts, again = [], EarStream(stats, None, tensors)
+    for start in range(0, len(higher), 640):
+        parts.append(again.push(higher[start : start + 640]).features)
+    np.testing.assert_allclose(np.concatenate(parts), heard, atol=2e-4)
+    own = EarStream(stats, None, tensors).push(speech).features
+    deaf = EarStream(stats, None, tensors, throats=False).push(higher).features
+    late = slice(len(own) // 2, len(own))  # once it has been found
+
+    def apart(features: np.ndarray) -> float:
+        return float(np.abs(features[late, 40:] - own[late, 40:]).mean())
+
+    assert apart(heard) < 0.9 * apart(deaf)
+    ear.reset()
+    np.testing.assert_allclose(ear.push(speech).features, own, atol=1e-5)
+
+
+def test_filters_of_another_throat() -> None:
+    from lipsync.audio.mel import _filters, other_throat
+
+    usual = _filters()
+    moved = other_throat(usual, 1.25)
+    assert moved[:, 10].argmax() == pytest.approx(1.25 * usual[:, 10].argmax(), abs=1.5)
+    np.testing.assert_allclose(moved.sum(0), usual.sum(0), rtol=1e-4)
+    np.testing.assert_allclose(other_throat(usual, 1.0), usual, atol=1e-6)
