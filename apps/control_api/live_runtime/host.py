@@ -189,7 +189,7 @@ class HostPool:
             host = self._hosts.get(key)
             if host is None:
                 host = self._hosts[key] = await asyncio.to_thread(self._load, key, bundle)
-                settle_memory()
+                settle_memory(collect=not self._talking())
             host.users += 1
             return host
 
@@ -217,6 +217,9 @@ class HostPool:
         """Engines in memory."""
         return len(self._hosts)
 
+    def _talking(self) -> bool:
+        return any(host.users for host in self._hosts.values())
+
     def _load(self, key: Path, bundle: Path) -> EngineHost:
         return EngineHost(key, self._loader(bundle))
 
@@ -230,7 +233,7 @@ class HostPool:
     async def _unload(self, host: EngineHost) -> None:
         self._hosts.pop(host.bundle, None)
         await host.close()
-        settle_memory()
+        settle_memory(collect=not self._talking())
         _LOG.info("unloaded %s", host.bundle.name)
 
 
@@ -242,13 +245,18 @@ def start_threads(pool: ThreadPoolExecutor, count: int) -> None:
     together.wait(10.0)
 
 
-def settle_memory() -> None:
+def settle_memory(collect: bool = True) -> None:
     """Take what is in memory now out of the garbage collector's sight, until called again.
 
     A full collection walks every object, libraries included, and holds the event loop up for some 100 ms, in the middle
     of somebody's sentence. So it is done here, where an engine has just come or gone, and what is left is not walked
     again: from then on a full collection takes a few milliseconds.
+
+    Args:
+        collect: Collect what is garbage first. Not while another session runs: what cannot be freed now (a few objects
+            in circles) is freed when the next engine comes or goes in quiet.
     """
-    gc.unfreeze()
-    gc.collect()
+    if collect:
+        gc.unfreeze()
+        gc.collect()
     gc.freeze()

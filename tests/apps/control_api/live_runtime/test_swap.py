@@ -262,3 +262,21 @@ def test_a_smaller_or_wider_avatar_fits_with_bars_and_a_full_label() -> None:
     assert (out[:top] > 150).sum() > 20, "the label is laid on the session's picture, at its size"
     same = Fit((100, 100), (50, 50), None).apply(np.full((150, 100), 77, np.uint8))
     assert same.shape == (75, 50) and (same[:50] == 77).all()
+
+
+async def test_no_full_collection_holds_the_loop_up_while_somebody_talks(
+    make_world: Any, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gc
+
+    world = make_world(LiveLimits(unload_after_s=0, max_sessions=2), load=load)
+    collected: list[int] = []
+    inner = gc.collect
+    monkeypatch.setattr(gc, "collect", lambda *args: collected.append(1) or inner(*args))
+    session = await world.manager.open(world.spec())
+    assert collected, "the first engine comes in quiet"
+    collected.clear()
+    await session.say("a" * 20)
+    await world.manager.swap(session.id, Swap(avatar=other))
+    await until(lambda: world.manager.hosts.loaded == 1, 5)
+    assert not collected
