@@ -153,11 +153,9 @@ class _Colour:
 
     def away(self, lab: Plane) -> Plane:
         """How unlikely each place's colour is: the negative log likelihood."""
-        d = lab - self.mean.astype(np.float32)
-        return np.asarray(
-            0.5 * np.einsum("hwi,ij,hwj->hw", d, self.inverse.astype(np.float32), d) + np.float32(self.spread),
-            np.float32,
-        )
+        # By the root of the inverse: one small product, where three operands at once would take ten times as long.
+        d = (lab - self.mean.astype(np.float32)) @ np.linalg.cholesky(self.inverse).astype(np.float32)
+        return np.asarray(0.5 * (d * d).sum(-1) + np.float32(self.spread), np.float32)
 
     def is_like(self, other: _Colour) -> bool:
         """Whether the two can hardly be told apart."""
