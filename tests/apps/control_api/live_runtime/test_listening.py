@@ -86,7 +86,7 @@ async def test_speaking_over_the_avatar_stops_it(open_talk: Any) -> None:
     assert world.told("turn_ended")[0] == {"turn": turn, "outcome": "interrupted"}
     started = world.told("user_speech_started")[0]
     assert started == {"utterance": 1, "interrupts": True}
-    assert world.voice.open == 0, "the voice still speaks"
+    await until(lambda: world.voice.open == 0, 5, "the voice still speaks")
     await until(lambda: np.abs(talker.sounds[-1][2]).mean() < 300, 5)
     await until(lambda: any(w["final"] for w in world.told("transcript")), 20)
     assert world.told("transcript")[-1]["text"] == ASKED
