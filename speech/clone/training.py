@@ -323,8 +323,14 @@ def fit_language(language: str, heard: Heard, *, options: VoiceOptions, progress
     spoken = [*spoken, *reading]
     progress.update(0.2)
     level = _mel_level(recording)
+    # Without the person's own words all is learnt here, so more is left free, for longer.
+    how = (
+        options
+        if learnt == "words"
+        else replace(options, phone_prior=options.phone_prior / 2, steps=round(options.steps * 4 / 3))
+    )
     converter = refine(
-        converter, spoken, heard.target, level=level, options=options, progress=PartProgress(progress, 0.2, 1.0)
+        converter, spoken, heard.target, level=level, options=how, progress=PartProgress(progress, 0.2, 1.0)
     )
     return _levelled(converter, spoken), learnt
 
