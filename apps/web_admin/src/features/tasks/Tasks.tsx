@@ -51,20 +51,20 @@ function useColumns(onOpen: (id: string) => void, onError: (error: unknown) => v
   const kindName = useKindName();
   const stageName = useStageName();
   return [
-    { key: "kind", head: t("tasks.kind"), track: "minmax(150px, 1.4fr)", cell: (job) => <b>{kindName(job.kind)}</b> },
-    { key: "state", head: t("tasks.state"), track: "110px", cell: (job) => <JobTag state={job.state} /> },
+    { key: "kind", head: t("tasks.kind"), track: "minmax(130px, 1.2fr)", cell: (job) => <b>{kindName(job.kind)}</b> },
+    { key: "state", head: t("tasks.state"), track: "100px", cell: (job) => <JobTag state={job.state} /> },
     {
       key: "progress",
       head: t("tasks.progress"),
-      track: "minmax(140px, 1.2fr)",
+      track: "minmax(120px, 1fr)",
       cell: (job) => (job.state === "running" ? `${format.percent(job.progress)} · ${stageName(job.stage)}` : format.percent(job.progress)),
     },
-    { key: "priority", head: t("tasks.priority"), track: "124px", cell: (job) => <PriorityCell job={job} onError={onError} /> },
-    { key: "created", head: t("tasks.created"), track: "minmax(150px, 1fr)", cell: (job) => format.when(job.created_at) },
+    { key: "priority", head: t("tasks.priority"), track: "116px", cell: (job) => <PriorityCell job={job} onError={onError} /> },
+    { key: "created", head: t("tasks.created"), track: "190px", cell: (job) => format.when(job.created_at) },
     {
       key: "actions",
       head: t("tasks.actions"),
-      track: "minmax(210px, auto)",
+      track: "250px",
       end: true,
       cell: (job) => (
         <Group gap="xs" justify="flex-end" wrap="nowrap">
@@ -174,7 +174,7 @@ export function Tasks() {
             hasMore={jobs.hasNextPage}
             loadingMore={jobs.isFetchingNextPage}
             onMore={more}
-            minWidth={980}
+            minWidth={1000}
           />
         )}
       </Stack>
