@@ -17,12 +17,12 @@ from torch import nn
 
 from lipbank.encoder_training import bend_bands
 from lipbank.mouth_space import COMPONENTS, DIMENSIONS, GAP, WIDTH
-from lipbank.shape_features import VoiceStats, normalise, voice_stats
+from lipbank.shape_features import Features
 from lipbank.shape_network import Listener
 from lipbank.shape_ridge import RidgeFit, windows
 from lipbank.shape_stream import AHEAD
-from lipbank.shape_training import SEMITONES, Prepared, pitched
-from lipsync.audio.mel import BANDS, log_mel
+from lipbank.shape_training import NOISES, SEMITONES, Prepared, hear, noisy, pitched
+from lipsync.audio.mel import BANDS
 from lipsync.progress import Progress, work_time
 
 ENCODER = Path(__file__).with_name("encoder") / "encoder.safetensors"
@@ -53,27 +53,29 @@ class Recipe:
         rate: Learning rate of the encoder's layers; the new head learns three times as fast.
         batch: Crops to a step.
         crop: Steps of 20 ms to a crop.
-        noise: Share of crops with noise of 5 to 30 dB mixed into their spectrum.
+        noise: Share of crops in noise.
         bend: Largest stretch of the bands' axis, as another throat's formants.
         decay: Weight decay.
         drop: Dropout before the head.
         pretrained: Start from the shipped encoder.
         tempo: Largest change of speed, sound and mouth together.
         pitched: Share of crops heard from another throat.
+        deaf: Share of crops without phones, and as many without a spectrum.
     """
 
     nets: int = 3
-    steps: int = 220
-    rate: float = 7e-4
+    steps: int = 160
+    rate: float = 3e-4
     batch: int = 12
     crop: int = 200
     noise: float = 0.3
     bend: float = 0.08
     decay: float = 0.03
-    drop: float = 0.3
+    drop: float = 0.4
     pretrained: bool = True
     tempo: float = 0.08
     pitched: float = 0.4
+    deaf: float = 0.1
 
 
 @dataclass
@@ -97,9 +99,7 @@ class Nets:
             return np.full(DIMENSIONS, 0.5)
         mine, theirs, wanted = self.guesses[known], other[known], data.outputs[known]
         wanted = wanted - wanted.mean(0)
-        tries = np.linspace(
-            0.35, 0.65, 7
-        )  # near the half: a minute of speech is a small sample to choose twelve shares by
+        tries = np.linspace(0.1, 0.5, 5)  # a minute of speech is a small sample to choose twelve shares by
         scores = []
         for share in tries:
             given = share * mine + (1 - share) * theirs
@@ -121,6 +121,13 @@ def load_encoder(path: Path = ENCODER) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return {name: value.float() for name, value in load_file(path).items() if not name.startswith("head.")}
+
+
+def with_phones(layers: dict[str, torch.Tensor], inputs: int) -> dict[str, torch.Tensor]:
+    """The encoder's layers with room for phones beside the spectrum, which it was not made with."""
+    stem = layers["stem.weight"]
+    more = torch.randn(len(stem), inputs - stem.shape[1], stem.shape[2]) * _NEW_INPUTS
+    return {**layers, "stem.weight": torch.cat([stem, more], dim=1)}
 
 
 def find_shift(data: Prepared, reach: int) -> int:
@@ -146,35 +153,20 @@ def find_shift(data: Prepared, reach: int) -> int:
     return int(np.argmin(scores))
 
 
-@dataclass(frozen=True)
-class Voice:
-    """One take's training sound as one voice says it.
+def voices_of(data: Prepared, recipe: Recipe) -> list[list[list[Features]]]:
+    """For each take what is heard of it, (4 n, 40 or 80), by voice and by noise.
 
-    Attributes:
-        mel: float32 (4 n, 40).
-        stats: The voice's ordinary spectrum.
-        active: A sample of frames with speech, to measure what noise does to that spectrum.
+    First as it is, then higher and lower (formants move along: another throat); of each first plainly, then in noise.
     """
-
-    mel: NDArray[np.float32]
-    stats: VoiceStats
-    active: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, mel: NDArray[np.float32], stats: VoiceStats) -> Voice:
-        """A voice from its frames."""
-        energy = mel.mean(1)
-        return cls(mel, stats, mel[energy > np.percentile(energy, 40)][::25])
-
-
-def voices_of(data: Prepared, semitones: Sequence[float]) -> list[list[Voice]]:
-    """For each take its own voice, then that voice higher and lower (formants move along: another throat)."""
     out = []
     for material in data.materials:
-        voices = [Voice.of(material.mel, data.stats)]
-        for step in semitones:
-            mel = log_mel(pitched(material.pcm, step))[: len(material.mel)]
-            voices.append(Voice.of(mel, voice_stats(mel)))
+        voices = []
+        for k, step in enumerate((0.0, *(SEMITONES if recipe.pitched else ()))):
+            pcm = pitched(material.pcm, step) if step else material.pcm
+            sounds = [pcm] + [noisy(pcm, db, 10 * k + i) for i, db in enumerate(NOISES if recipe.noise else ())]
+            voices.append(
+                [hear(s, data.stats, None, data.phones, known=bool(k or i)).features for i, s in enumerate(sounds)]
+            )
         out.append(voices)
     return out
 
@@ -185,7 +177,7 @@ class _Crops:
     def __init__(
         self,
         data: Prepared,
-        voices: Sequence[Sequence[Voice]],
+        voices: Sequence[Sequence[Sequence[Features]]],
         left_out: NDArray[np.intp],
         *,
         shift: int,
@@ -222,34 +214,34 @@ class _Crops:
     def _sound(self, run: int, start: int, tempo: float) -> NDArray[np.float32]:
         rng, recipe = self._rng, self._recipe
         voices = self._voices[run]
-        voice = (
-            voices[int(rng.integers(1, len(voices)))]
-            if len(voices) > 1 and rng.random() < recipe.pitched
-            else voices[0]
-        )
-        mel, stats = voice.mel, voice.stats
-        at = np.minimum(2 * start + np.arange(2 * recipe.crop) * tempo, len(mel) - 1.001)
+        other = len(voices) > 1 and rng.random() < recipe.pitched
+        hearings = voices[int(rng.integers(1, len(voices))) if other else 0]
+        noise = len(hearings) > 1 and rng.random() < recipe.noise
+        features = hearings[int(rng.integers(1, len(hearings))) if noise else 0]
+        at = np.minimum(2 * start + np.arange(2 * recipe.crop) * tempo, len(features) - 1.001)
         left = at.astype(int)
         share = (at - left).astype(np.float32)[:, None]
-        piece = mel[left] * (1 - share) + mel[left + 1] * share
-        if rng.random() < recipe.noise:
-            tilt = rng.normal(0, 1.0) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.4, BANDS)
-            level = np.log(np.exp(voice.active).mean()) - rng.uniform(5, 30) * np.log(10) / 10 + tilt
-            grain = rng.gamma(4.0, 0.25, piece.shape)  # a band's energy in 25 ms of noise
-            piece = np.log(np.exp(piece) + np.exp(level) * grain).astype(np.float32)
-            stats = voice_stats(np.log(np.exp(voice.active) + np.exp(level)).astype(np.float32))
-        x: NDArray[np.floating] = normalise(piece, stats)
-        x = bend_bands(x, rng, 1 - recipe.bend, 1 + recipe.bend)
+        piece = features[left] * (1 - share) + features[left + 1] * share
+        x: NDArray[np.floating] = bend_bands(piece[:, :BANDS], rng, 1 - recipe.bend, 1 + recipe.bend)
         x = x + rng.normal(0, 0.2) + rng.normal(0, 0.2) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.1, BANDS)
         x = x + rng.normal(0, 0.1, x.shape)
         if rng.random() < 0.5:
             band = rng.integers(0, BANDS - 4)
             x[:, band : band + rng.integers(1, 6)] = 0
-        return x.astype(np.float32)
+        phones = piece[:, BANDS:]
+        if phones.shape[1]:
+            phones = phones ** rng.uniform(0.7, 1.4)  # surer or less sure
+            phones /= np.sqrt((phones**2).sum(1, keepdims=True)) + 1e-6
+            draw = rng.random()
+            if draw < recipe.deaf:
+                phones[:] = 0
+            elif draw < 2 * recipe.deaf:
+                x[:] = 0
+        return np.concatenate([x, phones], axis=1).astype(np.float32)
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         recipe = self._recipe
-        x = np.zeros((recipe.batch, 2 * recipe.crop, BANDS), np.float32)
+        x = np.zeros((recipe.batch, 2 * recipe.crop, self._voices[0][0][0].shape[1]), np.float32)
         y = np.zeros((recipe.batch, recipe.crop, DIMENSIONS), np.float32)
         mask = np.zeros((recipe.batch, recipe.crop), np.float32)
         for row in range(recipe.batch):
@@ -270,12 +262,13 @@ class _Crops:
 
 _LIMIT_S = 180.0
 _WARM = 15
+_NEW_INPUTS = 0.02
 _GUARD = 12
 
 
 def fine_tune(
     data: Prepared,
-    voices: Sequence[Sequence[Voice]],
+    voices: Sequence[Sequence[Sequence[Features]]],
     left_out: NDArray[np.intp],
     *,
     shift: int,
@@ -287,9 +280,9 @@ def fine_tune(
     """One network, ``left_out`` pictures (and their surroundings) unseen; stops at ``deadline`` (of ``work_time``)."""
     torch.manual_seed(seed)
     crops = _Crops(data, voices, left_out, shift=shift, recipe=recipe, seed=seed)
-    net = Listener(DIMENSIONS)
+    net = Listener(DIMENSIONS, inputs=voices[0][0][0].shape[1])
     if recipe.pretrained:
-        net.load_state_dict(load_encoder(), strict=False)
+        net.load_state_dict(with_phones(load_encoder(), net.stem.in_channels), strict=False)
     nn.init.constant_(net.head.get_parameter("bias"), 0.0)
     net.head_drop.p = recipe.drop
     head = list(net.head.parameters())
@@ -329,8 +322,8 @@ def answers(net: Listener, data: Prepared, shift: int) -> NDArray[np.float64]:
     out = []
     with torch.no_grad():
         for material, features in zip(data.materials, data.features, strict=True):
-            heard = features[:, :BANDS]
-            heard = np.concatenate([heard, np.full((2 * shift + 2, BANDS), heard.min(), np.float32)])
+            silence = np.tile(data.pad[: features.shape[1]], (2 * shift + 2, 1))
+            heard = np.concatenate([features, silence])
             y = net(torch.from_numpy(heard).mT[None])[0].numpy().T
             out.append(y[shift : shift + 2 * len(material.coef) : 2][material.index])
     return np.concatenate(out).astype(np.float64)
@@ -353,7 +346,7 @@ def fit_nets(data: Prepared, reach: int, budget: Budget, progress: Progress, rec
     torch.set_num_threads(1)  # convolutions this small gain nothing from a second thread and starve on a busy machine
     try:
         shift = find_shift(data, reach)
-        voices = voices_of(data, SEMITONES if recipe.pitched else ())
+        voices = voices_of(data, recipe)
         total = np.full(data.outputs.shape, np.nan)
         weights = []
         began = work_time(progress)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from lipbank.shape_stream import KERNEL, LAYERS, STEM_KERNEL
 from lipsync.audio.mel import BANDS
 
+_PHONE_SCALE = 3.0  # shares spread less than log energies do
+
 
 class Block(nn.Module):
     """One residual layer: a dilated convolution that sees ``ahead`` steps of the future, then a mixing of channels."""
@@ -36,26 +38,30 @@ class Listener(nn.Module):
     Args:
         outputs: Channels of the head.
         channels: Width of the network.
+        inputs: Features of a frame: the spectrum, and with 80 the phones too.
     """
 
-    def __init__(self, outputs: int, channels: int = 128) -> None:
+    def __init__(self, outputs: int, channels: int = 128, inputs: int = BANDS) -> None:
         super().__init__()
-        self.stem = nn.Conv1d(BANDS, channels, STEM_KERNEL, stride=2)
+        self.stem = nn.Conv1d(inputs, channels, STEM_KERNEL, stride=2)
+        scale = torch.ones(inputs)
+        scale[BANDS:] = _PHONE_SCALE
+        self.register_buffer("scale", scale[:, None], persistent=False)
         self.stem_norm = nn.BatchNorm1d(channels)
         self.blocks = nn.ModuleList([Block(channels, dilation, ahead) for dilation, ahead in LAYERS])
         self.head_drop = nn.Dropout(0.0)
         self.head = nn.Conv1d(channels, outputs, 1)
 
     def hidden(self, x: Tensor) -> Tensor:
-        """(batch, 40, m) features to (batch, channels, ceil(m / 2)) states; step j stands at frame 2 j."""
-        x = nn.functional.pad(x, (STEM_KERNEL // 2, STEM_KERNEL // 2))
+        """(batch, inputs, m) features to (batch, channels, ceil(m / 2)) states; step j stands at frame 2 j."""
+        x = nn.functional.pad(x * self.get_buffer("scale"), (STEM_KERNEL // 2, STEM_KERNEL // 2))
         h = torch.relu(self.stem_norm(self.stem(x)))
         for block in self.blocks:
             h = block(h)
         return h
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 40, m) to (batch, outputs, ceil(m / 2))."""
+        """(batch, inputs, m) to (batch, outputs, ceil(m / 2))."""
         return self.head(self.head_drop(self.hidden(x)))
 
     def freeze_norms(self) -> None:
@@ -79,7 +85,8 @@ class Listener(nn.Module):
             bias = (state[f"{conv}.bias"] - state[f"{norm}.running_mean"]) * gain + state[f"{norm}.bias"]
             return state[f"{conv}.weight"] * gain[:, None, None], bias
 
-        put("stem", *fold("stem", "stem_norm", self.stem_norm.eps))
+        weight, bias = fold("stem", "stem_norm", self.stem_norm.eps)
+        put("stem", weight * self.get_buffer("scale"), bias)
         for i in range(len(self.blocks)):
             put(f"block{i}.wide", *fold(f"blocks.{i}.wide", f"blocks.{i}.norm", self.stem_norm.eps))
             put(f"block{i}.mix", state[f"blocks.{i}.mix.weight"], state[f"blocks.{i}.mix.bias"])
