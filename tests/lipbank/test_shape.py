@@ -183,3 +183,15 @@ def test_another_voices_level_and_colour_do_not_matter_for_long(preview, take):
 def test_a_take_too_short_is_refused(take, space):
     with pytest.raises(InvalidInputError, match=r"2\.4 s"):
         ShapeModel.preview(Take(take.audio, take.landmarks, take.found, range(0, 60)), space)
+
+
+def test_models_from_before_phones_were_heard_still_speak(take, space, monkeypatch):
+    monkeypatch.setattr("lipbank.shape_training.load_phones", lambda: None)
+    tensors = ShapeModel.preview(take, space).tensors()
+    assert not any(name.startswith("phones.") for name in tensors)
+    model = ShapeModel.from_tensors({**tensors, "meta": np.concatenate([[1.0], tensors["meta"][1:]])})
+    pcm = take.audio[: 16000 * 4]
+    assert model.predict(pcm).shape == (100, 12)
+    np.testing.assert_allclose(model.predict(pcm), ShapeModel.from_tensors(tensors).predict(pcm))
+    with pytest.raises(BundleError, match="version 9"):
+        ShapeModel.from_tensors({**tensors, "meta": np.concatenate([[9.0], tensors["meta"][1:]])})
