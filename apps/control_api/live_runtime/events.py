@@ -14,6 +14,7 @@ EventKind = Literal[
     "action",
     "programme",
     "turn_started",
+    "turn_reply",
     "turn_first_frame",
     "turn_ended",
     "output_state",
@@ -35,7 +36,8 @@ class LiveEvent:
 
     Attributes:
         kind: What. ``data`` holds, for ``session_state``: state, reason; for the turn events: turn, and outcome
-            ("spoken", "interrupted", "failed") at the end, latency_ms at the first frame; for ``output_state``:
+            ("spoken", "interrupted", "failed") at the end, latency_ms at the first frame, text and final (whether it
+            is the whole answer) for ``turn_reply``, which only questions have; for ``output_state``:
             output_id, kind, target, state, error; for ``warning`` and ``error``: code, message, remedy; for
             ``user_speech_started``: utterance, interrupts; for ``user_speech_ended``: utterance; for ``transcript``:
             utterance, text, final, language, confidence.

@@ -125,7 +125,9 @@ class LiveSession:
         self._speak_stage = SpeakStage(tts, spec.voice, self.turns.cancel)
         tell_of_fallback(tts, self._emit)
         self._speak = self._runner(self._speak_stage, self._animate.put, 64)
-        self._reply = self._runner(ReplyStage(replier, self.turns.cancel), self._to_speak, limits.max_pending_turns * 4)
+        self._reply = self._runner(
+            ReplyStage(replier, self.turns.cancel, self._emit), self._to_speak, limits.max_pending_turns * 4
+        )
         self._tasks = [
             asyncio.create_task(work, name=f"live-{name}")
             for name, work in (

@@ -140,7 +140,7 @@ class LiveEvent(Wire):
     """Something happened in a live session; ``data`` holds state and reason, turn and outcome, or code and message.
 
     For `transcript` it holds utterance, text, final, language and confidence; for `user_speech_started` utterance and
-    whether that interrupts the avatar.
+    whether that interrupts the avatar; for `turn_reply` turn, the answer so far as text, and whether it is final.
     """
 
     type: Literal["live"] = "live"
@@ -153,6 +153,7 @@ class LiveEvent(Wire):
         "action",
         "programme",
         "turn_started",
+        "turn_reply",
         "turn_first_frame",
         "turn_ended",
         "output_state",

@@ -2903,7 +2903,7 @@ export interface components {
          * @description Something happened in a live session; ``data`` holds state and reason, turn and outcome, or code and message.
          *
          *     For `transcript` it holds utterance, text, final, language and confidence; for `user_speech_started` utterance and
-         *     whether that interrupts the avatar.
+         *     whether that interrupts the avatar; for `turn_reply` turn, the answer so far as text, and whether it is final.
          */
         LiveEvent: {
             /**
@@ -2919,7 +2919,7 @@ export interface components {
              * Name
              * @enum {string}
              */
-            name: "session_state" | "swapped" | "action" | "programme" | "turn_started" | "turn_first_frame" | "turn_ended" | "output_state" | "user_speech_started" | "transcript" | "user_speech_ended" | "warning" | "error";
+            name: "session_state" | "swapped" | "action" | "programme" | "turn_started" | "turn_reply" | "turn_first_frame" | "turn_ended" | "output_state" | "user_speech_started" | "transcript" | "user_speech_ended" | "warning" | "error";
             /** Seq */
             seq: number;
             /** Session Id */

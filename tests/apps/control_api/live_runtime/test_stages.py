@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,43 @@ async def test_reply_answers_chat_and_passes_the_rest() -> None:
     out = await run(stage, ChatFrame(1, "hello"), TextFrame(2, "as it is"))
     assert [type(f) for f in out] == [TextFrame, TextEndFrame, TextFrame]
     assert out[0].text == "hello" and [f.turn for f in out] == [1, 1, 2]
+
+
+class _Slow:
+    """Answers word by word, each when it is let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def reply(self, text: str, cancel: asyncio.Event) -> AsyncIterator[str]:
+        yield "Good "
+        yield "day"
+        await self.go.wait()
+        yield ", dear guest."
+
+    async def warm_up(self) -> None:
+        """Nothing is slow."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+async def test_the_answer_is_told_as_it_comes_and_once_it_is_whole_or_cut_off() -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+    stage = ReplyStage(_Slow(), token, lambda kind, **data: told.append((kind, data)))
+    await run(stage, TextFrame(1, "as it is"))
+    assert told == []
+    answer = stage.handle(ChatFrame(2, "hello"))
+    await anext(answer)
+    assert told == [("turn_reply", {"turn": 2, "text": "Good ", "final": False})]
+    await anext(answer)
+    await answer.aclose()
+    assert told[-1] == ("turn_reply", {"turn": 2, "text": "Good day", "final": True}) and len(told) == 2
+    whole = _Slow()
+    whole.go.set()
+    stage = ReplyStage(whole, token, lambda kind, **data: told.append((kind, data)))
+    await run(stage, ChatFrame(3, "hello"))
+    assert told[-1] == ("turn_reply", {"turn": 3, "text": "Good day, dear guest.", "final": True})
 
 
 async def test_speak_cuts_sentences_and_loses_no_sample() -> None:
