@@ -19,7 +19,7 @@ from apps.control_api.services.uploads import Uploads
 from apps.control_api.storage.clock import now
 from apps.control_api.storage.tables import Consent, JobRow, ModelRow, TakeRow, VoiceRow
 from apps.control_api.storage.tables.base import new_id
-from lipsync.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from lipsync.errors import ConflictError, InvalidInputError, NotFoundError
 
 _MOST_BACKENDS = 8
 MOST_LIKE = 1.5
@@ -71,7 +71,7 @@ class Voices:
         from speech.tts.xtts_local import missing_weights
 
         if lacking := missing_weights(self._tools.files.models / "base" / "xtts"):
-            raise UnavailableError(
+            raise ConflictError(
                 f"XTTS has no weights on this machine: {', '.join(lacking)}.",
                 HINTS["xtts_local"][1],
                 {"missing": lacking},

@@ -190,7 +190,7 @@ async def test_a_preview_is_limited_in_length_and_rate(make_api: Any) -> None:
 async def test_xtts_without_weights_is_said_before_a_job_is_made(api: Api) -> None:
     wanted = {"name": "A", "upload_id": await upload(api, b"x", "a.wav"), "consent": CONSENT, "method": "xtts"}
     answer = await api.client.post("/voices:train", json=wanted)
-    assert_error(answer, 503, "unavailable")
+    assert_error(answer, 409, "conflict")
     assert "models/base/xtts" in answer.json()["remedy"]
     assert (await api.client.get("/jobs")).json()["items"] == []
 
