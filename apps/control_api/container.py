@@ -9,7 +9,7 @@ from apps.control_api.api.security import PREFIX, Rate, Signer, Tickets, make_to
 from apps.control_api.services.actions import Actions
 from apps.control_api.services.audit import Audit
 from apps.control_api.services.avatars import Avatars
-from apps.control_api.services.dispatch import LocalDispatcher
+from apps.control_api.services.dispatch import Dispatcher, make_dispatcher
 from apps.control_api.services.events import EventHub
 from apps.control_api.services.inference import Inference
 from apps.control_api.services.live import Live
@@ -46,7 +46,7 @@ class Container:
     present: Present
     loop_watch: LoopWatch
     hub: EventHub
-    dispatcher: LocalDispatcher
+    dispatcher: Dispatcher
     uploads: Uploads
     takes: Takes
     avatars: Avatars
@@ -77,7 +77,7 @@ def build(settings: Settings) -> Container:
     uploads = Uploads(tools.files)
     voices = Voices(tools, uploads)
     avatars = Avatars(tools)
-    dispatcher = LocalDispatcher(settings, tools.jobs)
+    dispatcher = make_dispatcher(settings, tools.jobs)
     recordings = Recordings(tools)
     actions = Actions(tools)
     live = Live(tools, avatars, voices, uploads, recordings=recordings, actions=actions, tell=hub.publish_threadsafe)

@@ -5,6 +5,7 @@ No other module reads the environment. A setting is named ``STUDIO_<NAME>`` ther
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +53,16 @@ class Settings(BaseSettings):
     check_timeout: float = Field(120.0, gt=0, description="Longest judging of one take before it is refused.")
     checks_at_once: int = Field(1, ge=1, description="Takes judged at the same time.")
     workers: int = Field(1, ge=0, description="Worker processes; 0 when workers run elsewhere.")
+    dispatcher: Literal["local", "celery"] = Field(
+        "local", description="Who wakes workers: this studio's own processes, or Celery on Redis on many machines."
+    )
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis of the dispatcher `celery`.")
+    queues: list[Literal["cpu", "gpu"]] = Field(
+        default_factory=lambda: ["cpu", "gpu"], min_length=1, description="Queues that a Celery worker serves."
+    )
+    machine: str = Field(
+        "", description="Name shared by what runs on one machine, which trains one at a time; the host's if empty."
+    )
     lease: float = Field(15.0, gt=1, description="A job whose worker is silent this long is given to another.")
     max_attempts: int = Field(3, ge=1, description="Times a job is begun before it is failed for good.")
     training_yields_to_live: bool = Field(True, description="Training pauses while somebody is live.")
@@ -120,6 +131,11 @@ class Settings(BaseSettings):
         if self.models_dir is not None:
             return self.models_dir
         return self.data_dir.parent / "models" if self.data_dir.name == "data" else self.data_dir / "models"
+
+    @property
+    def place(self) -> str:
+        """Name of the machine this process runs on."""
+        return self.machine or socket.gethostname()
 
     @property
     def url(self) -> str:

@@ -1,21 +1,71 @@
-"""The local dispatcher: keeps worker processes alive and takes back what a dead one was doing."""
+"""Dispatchers wake workers; which job is done next is the table's word alone (``Jobs.lease``).
+
+The local one, the default, keeps worker processes alive and takes back at once what a dead one was doing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
+from importlib import import_module
+from typing import Protocol
 from uuid import uuid4
 
 from apps.control_api import log
 from apps.control_api.services.jobs import Jobs
 from apps.control_api.settings import ROOT, Settings
+from lipsync.errors import UnavailableError
 
 _log = log.get(__name__)
 _BACKOFF = (0.2, 1.0, 5.0, 15.0, 30.0)
 _STEADY = 60.0
 _PATIENCE = 8.0
+
+
+DISPATCHERS = {
+    "local": "apps.control_api.services.dispatch:LocalDispatcher",
+    "celery": "apps.control_api.worker.celery_dispatch:CeleryDispatcher",
+}
+"""By name of the setting; imported when chosen, so that nobody needs a broker's library who has no broker."""
+
+
+class Dispatcher(Protocol):
+    """Owned by the API: started and stopped with it."""
+
+    restarts: int
+
+    def __init__(self, settings: Settings, jobs: Jobs) -> None:
+        """Take what it is built from; start nothing."""
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers known to run now, on whichever machine."""
+
+    def start(self) -> None:
+        """Begin; on the event loop."""
+
+    async def stop(self) -> None:
+        """End all that was started."""
+
+
+def make_dispatcher(settings: Settings, jobs: Jobs) -> Dispatcher:
+    """Build the dispatcher that the settings name.
+
+    Raises:
+        UnavailableError: its library is not installed.
+    """
+    module, _, name = DISPATCHERS[settings.dispatcher].partition(":")
+    try:
+        made: Dispatcher = getattr(import_module(module), name)(settings, jobs)
+    except ImportError as error:
+        raise UnavailableError(
+            f"The dispatcher '{settings.dispatcher}' cannot be used: {error}",
+            "Install the extra `workers`, or set STUDIO_DISPATCHER=local.",
+        ) from error
+    return made
 
 
 class LocalDispatcher:
@@ -57,7 +107,7 @@ class LocalDispatcher:
     async def _keep(self) -> None:
         failures = 0
         while not self._stopping.is_set():
-            owner = f"{os.getpid()}-{uuid4().hex[:12]}"
+            owner = f"{self._settings.place}/{os.getpid()}-{uuid4().hex[:12]}"
             began = asyncio.get_running_loop().time()
             process = await self._spawn(owner)
             code = await process.wait()
@@ -84,7 +134,7 @@ class LocalDispatcher:
         self._processes[owner] = process
         assert process.stdin is not None  # noqa: S101  (asked for above)
         settings = self._settings.model_copy(update={"token": None}).model_dump_json()
-        process.stdin.write(f'{{"owner": "{owner}", "settings": {settings}}}\n'.encode())
+        process.stdin.write(f'{{"owner": {json.dumps(owner)}, "settings": {settings}}}\n'.encode())
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
             await process.stdin.drain()
         return process

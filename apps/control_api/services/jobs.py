@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from apps.control_api.log import redact_text
@@ -20,6 +21,7 @@ from apps.control_api.storage.tables.work import DONE_STATES, OPEN_STATES, PRIOR
 from lipsync.errors import CancelledError, ConflictError, NotFoundError, StudioError
 
 _BACKOFF = (2.0, 8.0, 30.0)
+_TRAINING = "%:train"
 
 
 class LeaseLostError(Exception):
@@ -147,23 +149,28 @@ class Jobs:
             select(JobRow.seq)
             # Said apart from the rest, so that an index finds the few that are open among all that have ended.
             .where(col(JobRow.state).in_(OPEN_STATES), col(JobRow.queue).in_(queues))
-            .where(
-                sa.or_(
-                    sa.and_(
-                        col(JobRow.state) == "queued",
-                        sa.or_(col(JobRow.not_before).is_(None), col(JobRow.not_before) <= now()),
-                    ),
-                    sa.and_(col(JobRow.state) == "running", col(JobRow.lease_until) < now()),
-                )
-            )
+            .where(_due())
             .limit(1)
         )
         with self._database.read() as session:
             return session.exec(query).first() is not None
 
+    def due(self, queue: str, most: int) -> int:
+        """Return how many jobs of ``queue`` could be leased now, counting no further than ``most``."""
+        rows = select(col(JobRow.seq)).where(col(JobRow.state).in_(OPEN_STATES), JobRow.queue == queue, _due()).limit(most)
+        with self._database.read() as session:
+            return int(session.exec(select(sa.func.count()).select_from(rows.subquery())).one())
+
     def lease(self, owner: str, queues: tuple[str, ...] = ("cpu", "gpu")) -> JobRow | None:
-        """Take the next job: urgent before normal before background, first come first within one of these."""
+        """Take the next job: urgent before normal before background, first come first within one of these.
+
+        An ``owner`` named ``machine/anything`` is not given a training while another owner on that machine does one
+        of the same queue: they would only share the device.
+        """
+        machine = owner.rpartition("/")[0]
         with self._database.write() as session:
+            if machine and not self._database.is_sqlite:  # two of one machine must not look at the same moment
+                session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(machine))))
             self._reap(session)
             query = (
                 select(JobRow)
@@ -172,8 +179,10 @@ class Jobs:
                 .order_by(col(JobRow.priority), col(JobRow.seq))
                 .limit(1)
             )
+            if machine:
+                query = query.where(sa.or_(col(JobRow.kind).not_like(_TRAINING), ~_trains(machine)))
             if not self._database.is_sqlite:
-                query = query.with_for_update(skip_locked=True)
+                query = query.with_for_update(skip_locked=True, of=JobRow)
             row = session.exec(query).first()
             if row is None:
                 return None
@@ -331,6 +340,33 @@ class Jobs:
         if row is None or row.state != "running" or row.lease_owner != owner:
             raise LeaseLostError(job.id)
         return row
+
+
+def _due() -> sa.ColumnElement[bool]:
+    """What can be leased now: queued and not put off, or left by a worker that fell silent."""
+    return sa.or_(
+        sa.and_(
+            col(JobRow.state) == "queued",
+            sa.or_(col(JobRow.not_before).is_(None), col(JobRow.not_before) <= now()),
+        ),
+        sa.and_(col(JobRow.state) == "running", col(JobRow.lease_until) < now()),
+    )
+
+
+def _trains(machine: str) -> sa.ColumnElement[bool]:
+    """Whether somebody on ``machine`` does a training of the row's queue."""
+    other = aliased(JobRow)
+    return (
+        sa.select(col(other.seq))
+        .where(
+            col(other.state) == "running",
+            col(other.kind).like(_TRAINING),
+            col(other.queue) == col(JobRow.queue),
+            col(other.lease_owner).startswith(f"{machine}/", autoescape=True),
+        )
+        .correlate(JobRow)
+        .exists()
+    )
 
 
 class _WorkerLostError(StudioError):

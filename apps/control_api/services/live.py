@@ -321,7 +321,8 @@ class Live:
 
     def _write_count(self, sessions: int) -> None:
         with self._tools.database.write() as session:
-            session.merge(StateRow(name=LIVE_STATE, value={"sessions": sessions}, at=now()))
+            value = {"sessions": sessions, "machine": self._tools.settings.place}
+            session.merge(StateRow(name=LIVE_STATE, value=value, at=now()))
         live_cut_off.write_down(
             self._tools.database, [{**asdict(o), "created_at": o.created_at.isoformat()} for o in self.opened()]
         )

@@ -1,10 +1,14 @@
 """``python -m apps.control_api.worker``: started by the API; its settings come as the first line of standard input.
 
 Standard input stays open as a lifeline: when it ends, the job at hand goes back into the queue at its next safe point.
+
+``python -m apps.control_api.worker --celery``: started by hand or by a supervisor, on any machine that reaches the
+database and Redis; its settings come from the environment, and a signal ends it.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -21,7 +25,26 @@ _NICE = 5
 
 
 def main() -> None:
-    """Work until standard input ends."""
+    """Work until standard input ends or, with ``--celery``, until a signal comes."""
+    parser = argparse.ArgumentParser(prog="python -m apps.control_api.worker", description="A worker of the studio.")
+    parser.add_argument("--celery", action="store_true", help="be woken by Celery; settings from the environment")
+    if parser.parse_args().celery:
+        _be_woken()
+    else:
+        _be_owned()
+
+
+def _be_woken() -> None:
+    from apps.control_api.worker.celery_dispatch import run_worker
+
+    settings = Settings()
+    log.configure(settings.log_level, settings.log_json)
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    run_worker(settings)
+
+
+def _be_owned() -> None:
     first = sys.stdin.buffer.readline()
     if not first:
         return

@@ -186,5 +186,8 @@ class JobProgress:
             row = session.get(StateRow, LIVE_STATE)
         if row is None or not row.value.get("sessions"):
             return False
+        there, here = row.value.get("machine"), self._owner.rpartition("/")[0]
+        if there and here and there != here:
+            return False  # live on another machine: nothing here is in its way
         # A count that nobody refreshes was left behind by an API that was killed.
         return (now() - row.at).total_seconds() < _LIVE_STALE_S
