@@ -39,6 +39,7 @@ class LipbankEngine(Engine):
         instant_preview=True,
         lookahead_ms=LOOKAHEAD_MS + SearchConfig().delay * _FRAME_MS,
         default_batch=1,
+        several_takes=True,
     )
 
     def __init__(

@@ -17,7 +17,7 @@ from lipbank.config import BUNDLE_FORMAT, RenderConfig, SearchConfig
 from lipbank.face import CheekModel
 from lipbank.mouth_space import MouthSpace
 from lipbank.shape import ShapeModel
-from lipsync.bundle import Manifest, write_bundle
+from lipsync.bundle import Manifest, read_manifest, write_bundle
 from lipsync.dataset.take import load_take
 from lipsync.engine import SAMPLE_RATE, TrainOptions
 from lipsync.frame_cycle import write_base
@@ -31,7 +31,8 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
     """Make the bundle; see ``lipsync.engine.Engine.train``.
 
     ``options.extra["more"]`` may list folders of further prepared takes of the same person: they enlarge the bank and
-    what is learned from. ``options.parent`` brings in the mouths of an earlier version's bank where its takes are gone.
+    what is learned from. ``options.parent`` brings in the mouths of an earlier version's bank, for those of its takes
+    that are gone.
     """
     began = work_time(progress)
     preview = options.preview
@@ -39,7 +40,7 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
     progress.stage("mouths")
     space, cheeks, bank = learn_mouths(take, search, PartProgress(progress, 0.0, 0.3 if preview else 0.06))
     more = [load_take(folder) for folder in options.extra.get("more", ())]
-    bank = _enlarged(bank, more, options.parent if not more else None, space)
+    bank = _enlarged(bank, (take, *more), options.parent, space)
     with tempfile.TemporaryDirectory(prefix="lipbank-") as scratch:
         folder = Path(scratch)
         progress.stage("base_clip")
@@ -85,21 +86,31 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
     return out
 
 
-def _enlarged(bank: Bank, more: Sequence[PreparedTake], parent: Path | None, space: MouthSpace) -> Bank:
-    """The bank with the mouths of further takes, or of an earlier version."""
+def _enlarged(bank: Bank, takes: Sequence[PreparedTake], parent: Path | None, space: MouthSpace) -> Bank:
+    """The bank of the first take with the mouths of the further ones, and of an earlier version's takes that are gone.
+
+    A version's bank does not say which mouth is of which take, so it comes in whole and stands for all its takes.
+    """
     config = SearchConfig()
+    held: set[str] = set()
     others = []
-    for take in more:
-        part = take.train
-        landmarks, found = take.landmarks[part.start : part.stop], take.found[part.start : part.stop]
-        others.append(cut_bank(take.i420(part.start, part.stop), landmarks, found, space, config))
     if parent is not None:
         from lipbank.engine import LipbankEngine
 
-        earlier = LipbankEngine.load(parent)
-        others.append(earlier.bank)
-        earlier.close()
-    return join_banks([bank, *others], space, config) if others else bank
+        held = set(read_manifest(parent, verify=False).takes)
+        if held <= {take.folder.name for take in takes}:
+            held = set()
+        else:
+            earlier = LipbankEngine.load(parent)
+            others.append(earlier.bank)
+            earlier.close()
+    for take in takes[1:]:
+        if take.folder.name not in held:
+            part = take.train
+            landmarks, found = take.landmarks[part.start : part.stop], take.found[part.start : part.stop]
+            others.append(cut_bank(take.i420(part.start, part.stop), landmarks, found, space, config))
+    own = [] if takes[0].folder.name in held else [bank]
+    return join_banks([*own, *others], space, config) if others else bank
 
 
 def learn_mouths(take: PreparedTake, search: SearchConfig, progress: Progress) -> tuple[MouthSpace, CheekModel, Bank]:

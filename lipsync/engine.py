@@ -36,6 +36,8 @@ class EngineCapabilities:
     lookahead_ms: int
     """Sound needed after a picture's own 40 ms before the picture can be drawn."""
     default_batch: int
+    several_takes: bool = False
+    """Whether it learns from further takes of the person too: folders under ``more`` of ``TrainOptions.extra``."""
 
 
 @dataclass(frozen=True)

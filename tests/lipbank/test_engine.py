@@ -134,3 +134,8 @@ def test_a_second_take_and_a_parent_enlarge_the_bank(take, preview, tmp_path):
     LipbankEngine.train(second, tmp_path / "child", TrainOptions(preview=True, parent=preview), SilentProgress())
     child = read_manifest(tmp_path / "child")
     assert child.extra["mouths"] == manifest.extra["mouths"] and child.parent == preview.name
+    both = TrainOptions(preview=True, parent=tmp_path / "more", extra={"more": [str(take.folder)]})
+    third = drawn_take(tmp_path / "third", seconds=8, seed=6)
+    LipbankEngine.train(third, tmp_path / "grandchild", both, SilentProgress())
+    mouths = read_manifest(tmp_path / "grandchild").extra["mouths"]
+    assert mouths == manifest.extra["mouths"] + len(third.train), "no mouth comes in twice"

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from apps.control_api.services import consents, packages, registration
+from apps.control_api.services.avatar_takes import Earlier, earlier
 from apps.control_api.services.bodies import Done
 from apps.control_api.services.events import emit
 from apps.control_api.services.models import next_version
@@ -35,7 +36,7 @@ class TrainAvatar:
         from lipsync.training.avatar import train_avatar
 
         wanted, files = job.request, self._tools.files
-        take_row, parent = self._begin(wanted)
+        take_row, parent, before = self._begin(wanted)
         take = load_take(files.take(take_row.id))
         making = registration.making_folder(self._tools, wanted["avatar_id"], job)
         files.remove(making)
@@ -43,7 +44,11 @@ class TrainAvatar:
             minutes=wanted.get("minutes"),
             steps=wanted.get("steps"),
             device=_device(wanted.get("device"), self._tools.owner.in_force().device),
+            parent=before.parent,
+            extra={"more": [str(folder) for folder in before.folders]} if before.folders else {},
         )
+        for line in before.left_out:
+            progress.log(f"Not learned from again: {line}")
         train_avatar(take, making, wanted["engine"], options, progress)
         with self._tools.database.read() as session:
             number = next_version(session, wanted["avatar_id"])
@@ -54,7 +59,7 @@ class TrainAvatar:
             version=number,
             making=making,
             folder=files.version("avatar", wanted["avatar_id"], number),
-            take_ids=(take_row.id,),
+            take_ids=(take_row.id, *before.takes),
             consent_id=take_row.consent_id,
             parent_id=parent.id if parent else None,
         )
@@ -100,7 +105,9 @@ class TrainAvatar:
 
         return commit
 
-    def _begin(self, wanted: dict[str, Any]) -> tuple[TakeRow, ModelRow | None]:
+    def _begin(self, wanted: dict[str, Any]) -> tuple[TakeRow, ModelRow | None, Earlier]:
+        from lipsync.registry import load_engine_class
+
         with self._tools.database.read() as session:
             take = session.get(TakeRow, wanted["take_id"])
             if take is None:
@@ -108,7 +115,8 @@ class TrainAvatar:
             consents.require(session, take.consent_id, "train")
             avatar = session.get(AvatarRow, wanted["avatar_id"])
             parent = session.get(ModelRow, avatar.model_id) if avatar and avatar.model_id else None
-            return take, parent
+            several = load_engine_class(wanted["engine"]).capabilities.several_takes
+            return take, parent, earlier(session, self._tools, parent, take) if several else Earlier()
 
 
 class ImportAvatar:

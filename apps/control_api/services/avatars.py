@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from apps.control_api.services import consents, packages
+from apps.control_api.services.avatar_takes import require_same_person
 from apps.control_api.services.events import emit
 from apps.control_api.services.paging import Slice, newest_first
 from apps.control_api.services.tools import Tools
@@ -94,7 +95,8 @@ class Avatars:
     def train(self, wanted: dict[str, Any], priority: str) -> JobRow:
         """Queue a training. ``wanted`` has take_id, name, engine, minutes, steps, avatar_id, device.
 
-        The take's preview avatar becomes the trained one, unless an avatar is named or the preview is already one.
+        The take's preview avatar becomes the trained one, unless an avatar is named or the preview is already one. An
+        avatar that is named learns from this take beside those it was learned from before.
         """
         with self._tools.database.write() as session:
             take = session.get(TakeRow, wanted["take_id"])
@@ -106,10 +108,7 @@ class Avatars:
             _engine_that_trains(wanted["engine"])
             if wanted.get("avatar_id"):
                 avatar = find(session, wanted["avatar_id"])
-                if avatar.consent_id != take.consent_id and avatar.take_id != take.id:
-                    raise InvalidInputError(
-                        "The avatar was made from another take.", "Name its own take, or no avatar."
-                    )
+                require_same_person(session, avatar, take)
             else:
                 avatar = self._taken_over(session, take, wanted)
             avatar.updated_at = now()
