@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.control_api.live_runtime.echo import EchoGuard, Played
+from apps.control_api.live_runtime.level import SpeechLevel
 from lipsync.errors import InvalidInputError
 from lipsync.media.audio import Resampler
 from speech.vad import RATE, WINDOW, Edge, GateSettings, SpeechGate, VoiceActivity
@@ -87,6 +88,7 @@ class Ear:
         self._spec = spec
         self._guard = EchoGuard(played)
         self._activity = VoiceActivity()
+        self._level = SpeechLevel()
         self._gate = SpeechGate(GateSettings(start_ms=spec.start_ms, end_ms=spec.end_silence_ms))
         self._rates: Resampler | None = None
         self._rest = np.zeros(0, np.float32)
@@ -106,18 +108,23 @@ class Ear:
         """End speech now, where somebody speaks."""
         edge = self._gate.end()
         self._lead.clear()
+        self._level.ended()
         return None if edge is None else Heard(np.zeros(0, np.float32), edge, False)
 
     def _window(self, pcm: Pcm, over: bool) -> Heard:
         self._guard.push(pcm)
         chance = self._activity.push(pcm)[0]
-        if not self._gate.speaking and chance >= self._gate.settings.threshold and over and self._deaf():
+        voiced, speaking = chance >= self._gate.settings.threshold, self._gate.speaking
+        loud = self._level.push(pcm, voiced, speaking)
+        if voiced and not speaking and (not loud or (over and self._deaf())):
             chance = 0.0
         start = self._spec.barge_in_ms if over else self._spec.start_ms
         self._lead.append(pcm)
         edge = self._gate.push(chance, start, self.end_ms)
         if edge is not None and edge.kind == "started":
             return Heard(self._led(edge), edge, True)
+        if edge is not None:
+            self._level.ended()
         return Heard(pcm, edge, self._gate.speaking)
 
     def _deaf(self) -> bool:
