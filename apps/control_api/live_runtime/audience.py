@@ -115,7 +115,15 @@ class Audience:
             self._on_watched(self._reaches, "client_left")
 
     async def offer(self, sdp: str, kind: str) -> dict[str, str]:
-        """Connect a WebRTC client; see ``LiveSession.offer``."""
+        """Connect a WebRTC client.
+
+        Returns:
+            ``{"sdp", "type"}`` of the answer, candidates included.
+
+        Raises:
+            TooManyError: As many clients watch as may.
+            InvalidInputError: The offer is not understood.
+        """
         self._require_room()
         client = WebRtcClient(
             self.width,
@@ -170,14 +178,23 @@ class Audience:
         self._alone_since = time.monotonic()
 
     async def record(self, path: Path) -> None:
-        """Begin to record; see ``LiveSession.record``."""
+        """Begin to record to an MP4; nothing is at ``path`` until ``stop_recording``.
+
+        Raises:
+            ConflictError: It is being recorded already.
+        """
         if self._recorder is not None:
             raise ConflictError("The session is being recorded already.", "Stop that recording first.")
         self._recorder = Recorder(path, self.width, self.height, self._spec.id, self._recording_failed)
         self.attach(self._recorder)
 
     async def stop_recording(self) -> Path:
-        """Finish the recording; see ``LiveSession.stop_recording``."""
+        """Finish the recording and return its file.
+
+        Raises:
+            ConflictError: Nothing is being recorded.
+            NoSpaceError: The disk filled up; the recording is lost.
+        """
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             raise ConflictError("Nothing is being recorded.", "Begin a recording first.")

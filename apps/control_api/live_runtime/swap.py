@@ -45,6 +45,12 @@ class Ready:
     look: Look | None
     tts: TextToSpeech | None
 
+    async def close(self) -> None:
+        """Give everything back: it will not be used."""
+        for part in (self.look, self.tts):
+            if part is not None:
+                await part.close()
+
 
 async def load_swap(
     spec: SessionSpec, swap: Swap, size: tuple[int, int], hosts: HostPool, make_voice: MakeVoice
@@ -69,9 +75,6 @@ async def load_swap(
             tts = await asyncio.to_thread(make_voice, spec.voice.backend, spec.voice_settings)
             await tts.warm_up()
     except BaseException:
-        if look is not None:
-            await look.close()
-        if tts is not None:
-            await tts.close()
+        await Ready(spec, look, tts).close()
         raise
     return Ready(spec, look, tts)

@@ -147,9 +147,12 @@ class Live:
         await self._manager.close(session_id, reason)
         await self._count()
 
-    async def speak(self, session_id: str, what: str, text: str, interrupt: bool) -> int:
-        """Have the avatar say ``text`` (``what`` = "say"), or answer it ("chat"); returns the turn's number."""
-        return int(await getattr(self.session(session_id), what)(text, interrupt))
+    async def speak(self, session_id: str, what: str, text: str, interrupt: bool, urgency: int = 1) -> int:
+        """Have the avatar say ``text`` (``what`` = "say"), or answer it ("chat"); returns the turn's number.
+
+        Of what waits, the smallest ``urgency`` comes first.
+        """
+        return int(await getattr(self.session(session_id), what)(text, interrupt, urgency))
 
     async def offer(self, session_id: str, sdp: str, kind: str) -> dict[str, str]:
         """Connect a client; returns the answer's sdp and type."""
@@ -178,7 +181,7 @@ class Live:
         if session_id is not None:
             for row in sorted(kept, key=lambda message: message.priority):
                 try:
-                    row.turn = str(await self.speak(session_id, "chat", row.text, False))
+                    row.turn = str(await self.speak(session_id, "chat", row.text, False, row.priority))
                     row.state = "answering"
                 except (TooManyError, ConflictError):
                     row.state = "skipped"

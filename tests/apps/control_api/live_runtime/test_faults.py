@@ -144,7 +144,7 @@ async def test_a_voice_that_stalls_in_mid_sentence_costs_one_turn(make_world: An
     voice = ToneVoice(stall_after=5)
     world = make_world(voice=voice)
     session = await world.manager.open(world.spec())
-    session._speak_stage._stall_s = 0.3
+    session.line.speak_stage._stall_s = 0.3
     heard = []
 
     class Ear:
