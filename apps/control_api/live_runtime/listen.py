@@ -2,7 +2,8 @@
 
 The loop only hands sound on. Resampling, the guard against echo and the detector of speech run in one thread of the
 listener's; the recogniser has its own process or service. Of several microphones the one that speaks first has the
-floor until it is silent. A recogniser that fails costs the utterance and is told as a warning; the session goes on.
+floor until it is silent. A recogniser that fails costs the utterance and is told as a warning; the session goes on, and
+one that fails again and again is asked less often, without a warning each time (``readiness``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from apps.control_api.live_runtime.ear import Ear, Heard, ListenSpec
 from apps.control_api.live_runtime.echo import Played
 from apps.control_api.live_runtime.frames import MediaFrame
+from apps.control_api.live_runtime.readiness import Readiness
 from apps.control_api.live_runtime.stages.recognise import Utterance, bare_phrases, patience
 from apps.control_api.live_runtime.transports.microphone import read
 from apps.control_api.live_runtime.transports.sound_in import DeviceMicrophone
@@ -113,6 +115,7 @@ class Listener:
         self._utterance: Utterance | None = None
         self._count = 0
         self._failed: Exception | None = None
+        self._ready = Readiness()
         self._device: tuple[DeviceMicrophone, Microphone] | None = None
         self._speaker: Speaker | None = None
         self._tell: Callable[..., None] = _nobody
@@ -134,6 +137,7 @@ class Listener:
             await self._recogniser.warm_up(self._hints)
         except SpeechError as error:
             self._failed = error
+            self._ready.failed(error.may_retry)
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -301,10 +305,16 @@ class Listener:
 
     async def _understand(self, utterance: Utterance) -> None:
         speaker = self._here()
+        if self._ready.waits:
+            # Speaking over the avatar still stops it; nobody is there to understand the words.
+            utterance.drop()
+            self._tell_words(utterance, Transcript("", True))
+            return
         try:
             transcript = await utterance.run()
             if transcript is None:
                 return
+            self._ready.answered()
             loop = asyncio.get_running_loop()
             spent = 0.0 if utterance.ended_at is None else (loop.time() - utterance.ended_at) * 1000
             self._tell_words(utterance, transcript)
@@ -318,7 +328,9 @@ class Listener:
             _LOG.warning("an utterance was not understood", exc_info=error)
             if self._utterance is utterance:
                 self._utterance = self._floor = None
-            self.warn(error, utterance.number)
+            if self._ready.failed(not isinstance(error, StudioError) or error.may_retry):
+                self.warn(error, utterance.number)
+            self._tell_words(utterance, Transcript("", True))
 
     def warn(self, error: Exception, utterance: int = 0) -> None:
         """Tell that listening failed."""

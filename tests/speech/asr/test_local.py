@@ -12,6 +12,7 @@ from lipsync.media.audio import resample
 from speech.asr.base import RATE, Hints, Pcm, Transcript
 from speech.asr.local import LocalRecogniser
 from speech.asr.phrases import Phrases, phones
+from speech.errors import SpeechError
 from speech.tts.espeak import Prosody, library
 
 PHRASES = (
@@ -26,7 +27,7 @@ PHRASES = (
 def spoken(text: str, voice: str = "en-us+m3") -> np.ndarray:
     pcm, _ = library().render(text, Prosody(voice, 160))
     sound = resample(pcm.astype(np.float32) / 32768, library().sample_rate, RATE)
-    sound = np.pad(sound * (0.4 / np.abs(sound).max()), (4800, 4800))
+    sound = np.pad(sound * (0.4 / np.abs(sound).max()), (3200, 3200))
     return (sound + np.random.default_rng(0).normal(0, 0.0005, len(sound))).astype(np.float32)
 
 
@@ -43,25 +44,30 @@ async def test_it_hears_english_and_takes_what_sounds_like_a_phrase_for_it() -> 
     recogniser = LocalRecogniser()
     await recogniser.warm_up(Hints("en", PHRASES))
     right = 0
-    for phrase in PHRASES[:4]:
-        for voice in ("en-us+m3", "en-us+m1"):
-            got = await heard(recogniser, spoken(phrase, voice), *PHRASES)
-            right += got[-1].text == phrase
-            assert got[-1].final
-            assert len(got) > 1, "guesses come before the end"
-    assert right >= 6, f"{right} of 8"
+    for phrase, voice in zip(PHRASES[:4], ("en-us+m3", "en-us+m1", "en-us+m1", "en-us+m3"), strict=True):
+        got = await heard(recogniser, spoken(phrase, voice), *PHRASES)
+        right += got[-1].text == phrase
+        assert got[-1].final
+        assert len(got) > 1, "guesses come before the end"
+    assert right >= 3, f"{right} of 4"
     other = (await heard(recogniser, spoken("How are you today?"), *PHRASES))[-1]
     assert other.text not in PHRASES
     assert len({"how", "are", "you", "today"} & set(other.text.split())) >= 3
-    silent = (await heard(recogniser, np.zeros(RATE, np.float32)))[-1]
+    silent = (await heard(recogniser, np.zeros(RATE // 2, np.float32)))[-1]
     assert silent.final
     await recogniser.close()
 
 
-async def test_a_process_that_dies_is_an_error_and_the_next_utterance_gets_another() -> None:
-    from speech.errors import SpeechError
-
+async def test_a_process_that_dies_or_is_cancelled_is_followed_by_another() -> None:
     recogniser, sound = LocalRecogniser(), spoken(PHRASES[0])
+    cancel = asyncio.Event()
+
+    async def endless() -> AsyncIterator[Pcm]:
+        yield sound
+        cancel.set()
+        await asyncio.Event().wait()
+
+    assert not [t async for t in recogniser.recognise(endless(), Hints(), cancel) if t.final]
 
     async def cut() -> AsyncIterator[Pcm]:
         yield sound[:8000]
@@ -74,6 +80,8 @@ async def test_a_process_that_dies_is_an_error_and_the_next_utterance_gets_anoth
     assert caught.value.may_retry
     assert (await heard(recogniser, sound, *PHRASES))[-1].text == PHRASES[0]
     await recogniser.close()
+    with pytest.raises(SpeechError):
+        await heard(recogniser, sound)
 
 
 def test_phrases_are_told_apart_by_sound() -> None:

@@ -54,10 +54,11 @@ class Utterance:
         self.cancel = asyncio.Event()
         self._recogniser, self._hints, self._on_heard = recogniser, hints, on_heard
         self._sound: asyncio.Queue[NDArray[np.float32] | None] = asyncio.Queue()
+        self._dropped = False
 
     def put(self, pcm: NDArray[np.float32]) -> bool:
-        """Add sound; False where the recogniser is so far behind that it was left out."""
-        if self._sound.qsize() >= _MOST:
+        """Add sound; False where it was left out: the recogniser is too far behind, or nobody listens."""
+        if self._dropped or self._sound.qsize() >= _MOST:
             return False
         self._sound.put_nowait(pcm)
         return True
@@ -66,6 +67,10 @@ class Utterance:
         """There is no more; ``capture_ms`` is how long that took to be sure."""
         self.ended_at, self.capture_ms = asyncio.get_running_loop().time(), capture_ms
         self._sound.put_nowait(None)
+
+    def drop(self) -> None:
+        """Nobody will understand it: keep no sound."""
+        self._dropped = True
 
     async def run(self) -> Transcript | None:
         """Understand it; the final transcript, or None where it was cancelled. Raises ``SpeechError``."""
