@@ -57,8 +57,15 @@ class Settings(BaseSettings):
         "local", description="Who wakes workers: this studio's own processes, or Celery on Redis on many machines."
     )
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis of the dispatcher `celery`.")
-    queues: list[Literal["cpu", "gpu"]] = Field(
-        default_factory=lambda: ["cpu", "gpu"], min_length=1, description="Queues that a Celery worker serves."
+    queues: tuple[Literal["cpu", "gpu"], ...] = Field(
+        ("cpu", "gpu"), min_length=1, description="Queues that a Celery worker serves."
+    )
+    objects_url: str | None = Field(
+        None, description="Store shared with workers elsewhere: s3://bucket/prefix, or file:///folder; none by default."
+    )
+    objects_endpoint: str | None = Field(None, description="Address of an S3-compatible store that is not Amazon's.")
+    scratch: bool = Field(
+        False, description="For workers elsewhere: empty this data folder of a job's files when the job has ended."
     )
     machine: str = Field(
         "", description="Name shared by what runs on one machine, which trains one at a time; the host's if empty."

@@ -49,9 +49,10 @@ class Present:
     def avatar(self, row: AvatarRow) -> wa.Avatar:
         """Present an avatar."""
         thumbnail = self._tools.files.avatar(row.id) / "thumbnail.jpg"
+        made = self._tools.files.shelf is not None or thumbnail.is_file()  # a shared store is not asked for each row
         return wa.Avatar(
             **row.model_dump(),
-            thumbnail_url=self.url(f"/avatars/{row.id}/thumbnail") if thumbnail.is_file() else None,
+            thumbnail_url=self.url(f"/avatars/{row.id}/thumbnail") if made else None,
         )
 
     def voice(self, row: VoiceRow) -> wa.Voice:

@@ -85,7 +85,7 @@ class Avatars:
                     f"The avatar is {row.state}.", "Wait for its training, or choose one that is ready or a preview."
                 )
             consents.require(session, row.consent_id, scope)
-        folder = self._tools.files.model_path(row.model_path)
+        folder = self._tools.files.bring(self._tools.files.model_path(row.model_path))
         if not (folder / "manifest.json").is_file():
             raise ConflictError(
                 "The avatar's files are gone.", "Train it again or import it.", {"path": row.model_path}

@@ -157,7 +157,9 @@ class Jobs:
 
     def due(self, queue: str, most: int) -> int:
         """Return how many jobs of ``queue`` could be leased now, counting no further than ``most``."""
-        rows = select(col(JobRow.seq)).where(col(JobRow.state).in_(OPEN_STATES), JobRow.queue == queue, _due()).limit(most)
+        rows = (
+            select(col(JobRow.seq)).where(col(JobRow.state).in_(OPEN_STATES), JobRow.queue == queue, _due()).limit(most)
+        )
         with self._database.read() as session:
             return int(session.exec(select(sa.func.count()).select_from(rows.subquery())).one())
 

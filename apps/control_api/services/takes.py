@@ -81,7 +81,7 @@ class Takes:
         files = self._tools.files
         if row.state != "prepared":
             return take_pictures.original(files.source(take_id) / "video", t, width)
-        return take_pictures.draw(files.take(take_id), t, layer, width)
+        return take_pictures.draw(files.bring(files.take(take_id)), t, layer, width)
 
     def sheet(self, take_id: str, columns: int, rows: int, cell: int) -> bytes:
         """Return the contact sheet of a prepared take as JPEG.
@@ -94,7 +94,7 @@ class Takes:
             raise ConflictError(f"The take is {row.state}.", "A sheet is drawn once the take is prepared.")
         from apps.control_api.services import take_sheet
 
-        return take_sheet.sheet(self._tools.files.take(take_id), columns, rows, cell)
+        return take_sheet.sheet(self._tools.files.bring(self._tools.files.take(take_id)), columns, rows, cell)
 
     # --- admitting ------------------------------------------------------------------------------------------------
 
@@ -120,8 +120,8 @@ class Takes:
 
     async def from_uploads(self, video_id: str, voice_id: str | None, consent: dict[str, Any], name: str | None) -> str:
         """Admit a take whose files were uploaded before; see ``admit``."""
-        video = await asyncio.to_thread(self._uploads.finished, video_id)
-        voice = await asyncio.to_thread(self._uploads.finished, voice_id) if voice_id else None
+        video = await asyncio.to_thread(self._uploads.finished, video_id, False)
+        voice = await asyncio.to_thread(self._uploads.finished, voice_id, False) if voice_id else None
         limit = self._tools.settings.voice_limit
         if voice is not None and voice.size > limit:
             raise TooLargeError(
@@ -283,6 +283,8 @@ class Takes:
             voice.path.replace(source / "voice")
 
     def _judge(self, take_id: str, report: dict[str, Any]) -> None:
+        if report["ok"]:
+            self._tools.files.share(self._tools.files.source(take_id))  # before there is a job that asks for it
         with self._tools.database.write() as session:
             row = session.exec(select(TakeRow).where(TakeRow.id == take_id)).one()
             info = report.get("info") or {}

@@ -9,6 +9,7 @@ from apps.control_api.services.settings_store import SettingsStore
 from apps.control_api.settings import Settings
 from apps.control_api.storage.database import Database
 from apps.control_api.storage.files import Files
+from apps.control_api.storage.shelf import Shelf
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,15 @@ def build_tools(settings: Settings) -> Tools:
     return Tools(
         settings,
         database,
-        Files(settings.data_dir, settings.models),
+        Files(settings.data_dir, settings.models, _shelf(settings)),
         Jobs(database, settings.lease, settings.max_attempts),
         SettingsStore(database, settings),
     )
+
+
+def _shelf(settings: Settings) -> Shelf | None:
+    if settings.objects_url is None:
+        return None
+    from apps.control_api.storage.objects import open_objects
+
+    return Shelf(open_objects(settings.objects_url, settings.objects_endpoint))

@@ -27,8 +27,12 @@ class Uploads:
     def __init__(self, files: Files) -> None:
         self._files = files
 
-    def finished(self, upload_id: str) -> Upload:
-        """Return an upload that is complete.
+    def finished(self, upload_id: str, lend: bool = True) -> Upload:
+        """Return an upload that is complete; where workers are elsewhere, it is sent to them or fetched.
+
+        Args:
+            upload_id: As the tus server named it.
+            lend: Whether a job may ask for it; False where it is taken over at once.
 
         Raises:
             NotFoundError: no such upload.
@@ -36,6 +40,7 @@ class Uploads:
         """
         if len(upload_id) != 32 or not upload_id.isalnum():
             raise NotFoundError("There is no such upload.", "Send the file again.")
+        self._files.borrow(upload_id)
         path = self._files.uploads / upload_id
         try:
             info = json.loads((self._files.uploads / f"{upload_id}.info").read_text("utf-8"))
@@ -50,6 +55,8 @@ class Uploads:
                 "Go on with the upload first.",
                 {"have": size, "wanted": info.get("size")},
             )
+        if lend:
+            self._files.lend(upload_id)
         metadata = info.get("metadata") or {}
         name = str(metadata.get("filename") or metadata.get("name") or upload_id)
         return Upload(upload_id, path, clean_name(name), size)
@@ -85,6 +92,7 @@ class Uploads:
         """Remove an upload."""
         for left in (upload.path, upload.path.with_name(upload.id + ".info")):
             left.unlink(missing_ok=True)
+        self._files.give_up(upload.id)
 
 
 def clean_name(raw: str) -> str:

@@ -131,7 +131,9 @@ class Voices:
             if row.state != "ready":
                 raise ConflictError(f"The voice is {row.state}.", "Wait until it is ready, or choose another.")
             consents.require(session, row.consent_id, scope)
-            return row
+        if row.model_path:
+            self._tools.files.bring(self._tools.files.model_path(row.model_path))
+        return row
 
     def clone_speaker(self, wanted: dict[str, Any], priority: str) -> JobRow:
         """Queue the training of a person's voice; a voice that is named gets a new version.

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from filelock import FileLock
+
+from apps.control_api.storage.shelf import Shelf
 from lipsync.errors import InvalidInputError, NoSpaceError, NotFoundError
 
 
 class Files:
     """The studio's folders under ``data`` and ``models``. Ids come from the database, yet are checked again here."""
 
-    def __init__(self, data: Path, models: Path) -> None:
+    def __init__(self, data: Path, models: Path, shelf: Shelf | None = None) -> None:
+        """``shelf``: the store shared with other machines; None where these folders are all there is."""
         self.data = data.resolve()
         self.models = models.resolve()
+        self.shelf = shelf
 
     def prepare(self) -> None:
         """Make the folders."""
@@ -88,8 +95,103 @@ class Files:
                 {"free": free, "wanted": size + keep},
             )
 
+    # --- shared with other machines -------------------------------------------------------------------------------
+
+    def bring(self, path: Path, beside: bool = False) -> Path:
+        """Have the shared store's state of a folder here, fetched aside and renamed; returns ``path``.
+
+        Without a store, or where it has no such folder, what lies here is left as it is. ``beside``: files that lie
+        only here stay, beside those fetched.
+        """
+        if self.shelf is None:
+            return path
+        name = self._name(path)
+        with self._brought(name) as mark:
+            there = self.shelf.generation(name)
+            if there is None or (path.is_dir() and mark.is_file() and mark.read_text() == there):
+                return path
+            aside = self.new_incoming()
+            there = self.shelf.fetch(name, aside)
+            if beside and path.is_dir():
+                for found in aside.rglob("*"):
+                    if found.is_file():
+                        (path / found.relative_to(aside)).parent.mkdir(parents=True, exist_ok=True)
+                        found.replace(path / found.relative_to(aside))
+                shutil.rmtree(aside)
+                mark.write_text(there)
+                return path
+            self.discard(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside.rename(path)
+            mark.write_text(there)
+        return path
+
+    def stage(self, source: Path, target: Path) -> Callable[[], None]:
+        """Send a folder to the shared store; the function returned makes it count as ``target``."""
+        if self.shelf is None:
+            return lambda: None
+        name = self._name(target)
+        sent = self.shelf.stage(
+            name, {p.relative_to(source).as_posix(): p for p in sorted(source.rglob("*")) if p.is_file()}
+        )
+
+        def commit() -> None:
+            with self._brought(name) as mark:
+                mark.write_text(sent())
+
+        return commit
+
+    def share(self, path: Path) -> None:
+        """Send a folder to the shared store, where it counts at once."""
+        self.stage(path, path)()
+
+    def lend(self, upload_id: str) -> None:
+        """Send a finished upload to the shared store, unless it is there."""
+        name = f"uploads/{upload_id}"
+        if self.shelf is not None and self.shelf.generation(name) is None:
+            parts = (upload_id, f"{upload_id}.info")
+            self.shelf.stage(name, {part: self.uploads / part for part in parts})()
+
+    def borrow(self, upload_id: str) -> None:
+        """Fetch an upload from the shared store, if it is there and not here."""
+        if self.shelf is None or (self.uploads / upload_id).exists():
+            return
+        if self.shelf.generation(name := f"uploads/{upload_id}") is not None:
+            aside = self.new_incoming()
+            self.shelf.fetch(name, aside)
+            for part in (f"{upload_id}.info", upload_id):
+                (aside / part).rename(self.uploads / part)
+            aside.rmdir()
+
+    def give_up(self, upload_id: str) -> None:
+        """Remove an upload from the shared store."""
+        if self.shelf is not None:
+            self.shelf.remove(f"uploads/{upload_id}")
+
+    @contextmanager
+    def _brought(self, name: str) -> Iterator[Path]:
+        """The file that says which state of a shared folder lies here, held by one process at a time."""
+        mark = self.data / "shelf" / name
+        mark = mark.with_name(f"{mark.name}.state")
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{mark}.lock", timeout=600):
+            yield mark
+
+    def _name(self, path: Path) -> str:
+        path = path.resolve()
+        if path.is_relative_to(self.models):
+            return f"models/{path.relative_to(self.models).as_posix()}"
+        return path.relative_to(self.data).as_posix()
+
+    # --- ending ---------------------------------------------------------------------------------------------------
+
     def remove(self, path: Path) -> bool:
-        """Remove a file or folder at once (renamed aside first, so that nobody sees half of it); False if not there."""
+        """Remove a file or folder for good, here and in the shared store; False if it was in neither."""
+        there = self.shelf is not None and self.shelf.remove(self._name(path))
+        return self.discard(path) or there
+
+    def discard(self, path: Path) -> bool:
+        """Remove a file or folder here (renamed aside first, so that nobody sees half of it); False if not there."""
         if not path.exists():
             return False
         aside = self.data / "trash" / str(uuid4())

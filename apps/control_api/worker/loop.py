@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from apps.control_api import log
-from apps.control_api.services import bodies
+from apps.control_api.services import bodies, carrying
 from apps.control_api.services.jobs import LeaseLostError
 from apps.control_api.services.tools import Tools
 from apps.control_api.storage.tables import JobRow
@@ -58,7 +58,9 @@ class Worker:
         ) as progress:
             try:
                 body = bodies.load(job.kind, tools.settings.job_kinds, tools)
+                carrying.fetch(tools, job)
                 done = body.run(job, progress)
+                commit = carrying.send(tools, job, done.result, done.commit)
                 progress.flush()
             except GoneError:
                 return "lost"
@@ -68,5 +70,6 @@ class Worker:
             except (Exception, MemoryError) as error:
                 progress.flush()
                 return jobs.fail(job, self._owner, error, body.failed(job) if body else None)
-        jobs.succeed(job, self._owner, done.result, done.commit)
+        jobs.succeed(job, self._owner, done.result, commit)
+        carrying.tidy(tools, job, done.result)
         return "succeeded"

@@ -70,7 +70,8 @@ def delete_avatar(avatar_id: str, studio: Studio) -> None:
 def get_avatar_thumbnail(avatar_id: str, studio: Studio) -> FileResponse:
     """A small picture of the avatar (JPEG)."""
     row = studio.avatars.get(avatar_id)
-    path = studio.tools.files.existing(studio.tools.files.avatar(row.id) / "thumbnail.jpg")
+    files = studio.tools.files
+    path = files.existing(files.bring(files.avatar(row.id), beside=True) / "thumbnail.jpg")
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=300"})
 
 

@@ -64,7 +64,7 @@ def get_job_file(job_id: str, request: Request, studio: Studio) -> FileResponse:
     name = (row.result or {}).get("file")
     if not name:
         raise NotFoundError("This job made no file.", "Wait for its end, or choose a film or an export.")
-    folder = studio.tools.files.result(row.id)
+    folder = studio.tools.files.bring(studio.tools.files.result(row.id))
     path = studio.tools.files.existing(folder / str(name).rsplit("/", 1)[-1])
     inline = path.suffix in (".mp4", ".webm", ".wav")
     return FileResponse(

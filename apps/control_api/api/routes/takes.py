@@ -102,7 +102,7 @@ def get_take_sheet(
 def get_take_video(take_id: str, studio: Studio) -> FileResponse:
     """The prepared video (ranges allowed)."""
     row, _ = studio.takes.get(take_id)
-    path = studio.tools.files.existing(studio.tools.files.take(row.id) / "video.mp4")
+    path = studio.tools.files.existing(studio.tools.files.bring(studio.tools.files.take(row.id)) / "video.mp4")
     return FileResponse(path, media_type="video/mp4")
 
 
