@@ -11,12 +11,13 @@ import gc
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from apps.control_api.live_runtime.footage import Footage, end_task
+from apps.control_api.live_runtime.watchdog import Watchdog
 from lipsync.engine import Engine, Patch
 from lipsync.errors import StudioError, UnavailableError
 from lipsync.frame_cycle import BaseClip
@@ -25,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 Loader = Callable[[Path], Engine]
 MAX_BATCH = 8
+HUNG_AFTER_S = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +48,17 @@ def load_engine(bundle: Path) -> Engine:
 
 
 class EngineHost:
-    """A loaded engine and its threads. Made by ``HostPool``."""
+    """A loaded engine and its threads. Made by ``HostPool``.
 
-    def __init__(self, bundle: Path, engine: Engine) -> None:
+    Args:
+        bundle: Where it comes from.
+        engine: The engine.
+        hung_after_s: Work that takes longer hangs: whoever waits for it is told, and the host serves nobody any more.
+    """
+
+    def __init__(self, bundle: Path, engine: Engine, hung_after_s: float = HUNG_AFTER_S) -> None:
         self.bundle, self.engine = bundle, engine
+        self.watchdog = Watchdog(engine.name, hung_after_s)
         self.users = 0
         name = engine.name
         self._draw_pool = ThreadPoolExecutor(1, f"{name}-draw")
@@ -66,11 +75,11 @@ class EngineHost:
 
     async def drive(self, call: Callable[..., T], *args: Any) -> T:
         """Run a driving stream's method in the driving thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._drive_pool, call, *args)
+        return await self._run(self._drive_pool, call, *args)
 
     async def compose(self, call: Callable[..., T], *args: Any) -> T:
         """Run picture work in the composing thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._compose_pool, call, *args)
+        return await self._run(self._compose_pool, call, *args)
 
     async def draw(self, engine: Engine, items: Sequence[tuple[int, Any]]) -> list[Patch]:
         """Draw (frame, drive) pairs, together with what other sessions ask for meanwhile.
@@ -81,6 +90,7 @@ class EngineHost:
         """
         if self._closed:
             raise UnavailableError("The avatar was unloaded.", "Open the session again.")
+        self.watchdog.check()
         future: asyncio.Future[list[Patch]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Request(engine, items, future))
         if self._drawing is None or self._drawing.done():
@@ -98,6 +108,7 @@ class EngineHost:
         """
         if self._closed:
             raise UnavailableError("The avatar was unloaded.", "Open the session again.")
+        self.watchdog.check()
         if folder not in self._clips:
             self._clips[folder] = asyncio.create_task(self._load_clip(folder), name="live-clip")
         try:
@@ -108,7 +119,7 @@ class EngineHost:
 
     async def _load_clip(self, folder: Path) -> Footage:
         base = await asyncio.to_thread(BaseClip.load, folder)
-        engine = await asyncio.get_running_loop().run_in_executor(self._draw_pool, self.engine.rebase, base)
+        engine = await self._run(self._draw_pool, self.engine.rebase, base)
         return Footage(engine, self.draw, self.compose)
 
     async def close(self) -> None:
@@ -123,14 +134,27 @@ class EngineHost:
                 await loading.result().close()
         if self._drawing is not None:
             await asyncio.wait({self._drawing})
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._draw_pool, self.engine.close)
-        for pool in (self._draw_pool, self._drive_pool, self._compose_pool):
-            await asyncio.to_thread(pool.shutdown, True)
         self._clips.clear()
+        pools = (self._draw_pool, self._drive_pool, self._compose_pool)
+        others = [pool.submit(_nothing) for pool in pools[1:]]
+        freeing = self._draw_pool.submit(self._free, others)
+        if not self.watchdog.hung:
+            await asyncio.wrap_future(freeing)
+        # A thread that hangs is left alone; should it come back, the engine is freed and its threads end.
+        for pool in pools:
+            await asyncio.to_thread(pool.shutdown, not self.watchdog.hung)
+
+    def _free(self, others: list[Future[None]]) -> None:
+        """Close the engine, but not under a thread that is still at work with it."""
+        for other in others:
+            other.result()
+        self.engine.close()
+
+    async def _run(self, pool: ThreadPoolExecutor, call: Callable[..., T], *args: Any) -> T:
+        self.watchdog.check()
+        return await self.watchdog.guard(asyncio.get_running_loop().run_in_executor(pool, call, *args))
 
     async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
             engine = self._waiting[0].engine
             taken: list[_Request] = []
@@ -146,7 +170,7 @@ class EngineHost:
                 count += len(request.items)
             items = [item for request in taken for item in request.items]
             try:
-                patches = await loop.run_in_executor(self._draw_pool, engine.infer, items)
+                patches = await self._run(self._draw_pool, engine.infer, items)
                 if len(patches) != len(items):
                     raise UnavailableError(f"The engine drew {len(patches)} pictures of {len(items)}.")
             except Exception as error:
@@ -167,16 +191,19 @@ class HostPool:
     Args:
         loader: Loads a bundle; blocking.
         unload_after_s: How long an engine nobody uses stays.
+        hung_after_s: As in ``EngineHost``.
     """
 
-    def __init__(self, loader: Loader = load_engine, unload_after_s: float = 60.0) -> None:
-        self._loader, self._unload_after_s = loader, unload_after_s
+    def __init__(
+        self, loader: Loader = load_engine, unload_after_s: float = 60.0, hung_after_s: float = HUNG_AFTER_S
+    ) -> None:
+        self._loader, self._unload_after_s, self._hung_after_s = loader, unload_after_s, hung_after_s
         self._hosts: dict[Path, EngineHost] = {}
         self._loading: dict[Path, asyncio.Lock] = {}
         self._unloading: dict[Path, asyncio.Task[None]] = {}
 
     async def acquire(self, bundle: Path) -> EngineHost:
-        """The host of a bundle, loaded if need be.
+        """The host of a bundle, loaded if need be; one that hangs is replaced.
 
         Raises:
             BundleError: The bundle cannot be loaded.
@@ -187,7 +214,7 @@ class HostPool:
             if pending is not None:
                 await end_task(pending)
             host = self._hosts.get(key)
-            if host is None:
+            if host is None or host.watchdog.hung:
                 host = self._hosts[key] = await asyncio.to_thread(self._load, key, bundle)
                 settle_memory(collect=not self._talking())
             host.users += 1
@@ -196,9 +223,11 @@ class HostPool:
     async def release(self, host: EngineHost) -> None:
         """Give a host back."""
         host.users -= 1
-        if host.users > 0 or self._hosts.get(host.bundle) is not host:
+        if host.users > 0:
             return
-        if self._unload_after_s <= 0:
+        if self._hosts.get(host.bundle) is not host:
+            await host.close()
+        elif self._unload_after_s <= 0 or host.watchdog.hung:
             await self._unload(host)
         else:
             self._unloading[host.bundle] = asyncio.create_task(self._unload_later(host), name="live-unload")
@@ -221,7 +250,7 @@ class HostPool:
         return any(host.users for host in self._hosts.values())
 
     def _load(self, key: Path, bundle: Path) -> EngineHost:
-        return EngineHost(key, self._loader(bundle))
+        return EngineHost(key, self._loader(bundle), self._hung_after_s)
 
     async def _unload_later(self, host: EngineHost) -> None:
         await asyncio.sleep(self._unload_after_s)
@@ -235,6 +264,10 @@ class HostPool:
         await host.close()
         settle_memory(collect=not self._talking())
         _LOG.info("unloaded %s", host.bundle.name)
+
+
+def _nothing() -> None:
+    """Shows that a thread has done all before it."""
 
 
 def start_threads(pool: ThreadPoolExecutor, count: int) -> None:

@@ -86,7 +86,7 @@ class LiveManager:
         self.limits = limits or LiveLimits()
         self._on_event = on_event
         self._make_voice, self._make_replier, self._make_recogniser = voice, replier, recogniser
-        self.hosts = HostPool(load, self.limits.unload_after_s)
+        self.hosts = HostPool(load, self.limits.unload_after_s, self.limits.hung_after_s)
         threads = max(2, os.cpu_count() or 2)
         self._pool = ThreadPoolExecutor(threads, "live-encode")
         start_threads(self._pool, threads)

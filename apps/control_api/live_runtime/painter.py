@@ -11,6 +11,7 @@ from apps.control_api.live_runtime.look import Look, Wanted
 from apps.control_api.live_runtime.pictures import Picture
 from apps.control_api.live_runtime.playout import Entry, Playout
 from apps.control_api.live_runtime.walk import Step, Walk
+from apps.control_api.live_runtime.watchdog import EngineHungError, EngineSlowError
 
 FIRST_BATCH = 2
 LARGEST_BATCH = 6
@@ -40,7 +41,8 @@ class Painter:
         quiet: Whether nothing is being said or waits to be.
         on_painted: Told the turn of each drawn speech frame.
         on_error: Told when a drawing fails; the last picture is held and sound goes on.
-        on_broken: Told when drawings keep failing.
+        on_broken: Told when drawings keep failing, or one does not come back.
+        slow_after_s: A drawing that takes longer is told as an error, once until the next that does not.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class Painter:
         on_painted: Callable[[int], Any],
         on_error: Callable[[str, int, Exception], None],
         on_broken: Callable[[Exception], None],
+        slow_after_s: float = 3.0,
     ) -> None:
-        self.walk = walk
+        self.walk, self._slow_after_s, self._slow = walk, slow_after_s, False
         self.cues: list[Cue] = []
         self._playout, self._quiet = playout, quiet
         self._on_painted, self._on_error, self._on_broken = on_painted, on_error, on_broken
@@ -103,7 +106,9 @@ class Painter:
                 await self._draw(entries, pose)
 
     async def _draw(self, entries: list[Entry], pose: int | None) -> None:
-        started = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        timer = loop.call_later(self._slow_after_s, self._tell_slow)
         try:
             if entries:
                 await self._speech(entries)
@@ -111,6 +116,10 @@ class Painter:
                 self._batch = min(self._batch + 1, self._largest())
             elif pose is not None:
                 await self._idle(pose)
+            self._slow = self._slow and loop.time() - started > self._slow_after_s
+        except EngineHungError as error:
+            self._on_broken(error)
+            raise
         except Exception as error:
             # A resting mouth may come from the cache, so it proves nothing; speech drawn, or quiet for a while, does.
             self._failures = self._failures + 1 if started - self._failed_at < FORGET_S else 1
@@ -124,10 +133,18 @@ class Painter:
                 self._playout.draw_done(entry, None)
             await asyncio.sleep(0.02)
             return
+        finally:
+            timer.cancel()
         if entries:
-            took = (asyncio.get_running_loop().time() - started) * 1000 / len(entries)
+            took = (loop.time() - started) * 1000 / len(entries)
             # Slower is believed sooner than faster: what is promised too early is not seen at all.
             self.paint_ms += (0.5 if took > self.paint_ms else 0.2) * (took - self.paint_ms)
+
+    def _tell_slow(self) -> None:
+        if not self._slow:
+            self._slow = True
+            message = f"The engine has been at a few pictures for {self._slow_after_s:g} s; the picture stands still."
+            self._on_error("paint", 0, EngineSlowError(message, "Close other programs, or choose a lighter engine."))
 
     def _largest(self) -> int:
         """Where the engine gains nothing from batches they stay small, so that an interrupt never waits for one."""

@@ -25,7 +25,7 @@ class Scene:
         actions: What its avatar can do.
         playout: The session's buffer.
         quiet: Whether nothing is being said or waits to be.
-        on_painted, on_error, on_broken: As the ``Painter``'s.
+        on_painted, on_error, on_broken, slow_after_s: As the ``Painter``'s.
         on_action: Told the name of an action that begins.
         on_action_failed: Told why one that a keyword asked for cannot be shown.
     """
@@ -42,11 +42,13 @@ class Scene:
         on_broken: Callable[[Exception], None],
         on_action: Callable[[str], None],
         on_action_failed: Callable[[Exception], None],
+        slow_after_s: float = 3.0,
     ) -> None:
         self.walk = Walk(look)
         self.painter = Painter(
-            self.walk, playout, quiet=quiet, on_painted=on_painted, on_error=on_error, on_broken=on_broken
-        )
+            self.walk, playout, quiet=quiet, on_painted=on_painted, on_error=on_error, on_broken=on_broken,
+            slow_after_s=slow_after_s,
+        )  # fmt: skip
         self.book = ActionBook(actions)
         self._playout, self._on_action, self._on_action_failed = playout, on_action, on_action_failed
         self._acting: set[asyncio.Task[None]] = set()

@@ -34,6 +34,7 @@ from apps.control_api.live_runtime.stages.reply import Replier
 from apps.control_api.live_runtime.swap import Ready
 from apps.control_api.live_runtime.telling import Teller
 from apps.control_api.live_runtime.turns import Turns
+from apps.control_api.live_runtime.watchdog import EngineHungError
 from lipsync.errors import ConflictError, StudioError
 from lipsync.media.audio import load_audio
 from speech.tts.base import TextToSpeech
@@ -108,6 +109,7 @@ class LiveSession:
             on_broken=lambda error: self._break("engine", error),
             on_action=lambda name: self._emit("action", name=name),
             on_action_failed=lambda error: self._stage_failed("action", 0, error),
+            slow_after_s=limits.slow_after_s,
         )
         self.line = SpeechLine(
             self.turns,
@@ -144,8 +146,6 @@ class LiveSession:
     def speaking(self) -> bool:
         """Whether speech is heard right now."""
         return self.playout.speaking
-
-    # -- in ----------------------------------------------------------------------------------------------------------
 
     async def say(self, text: str, interrupt: bool = False, urgency: int = NORMAL) -> int:
         """Speak ``text`` after what is still to be said, or at once.
@@ -200,8 +200,6 @@ class LiveSession:
         """Stop everything that is being said or waits to be; returns the turns cut off."""
         self._check_open()
         return self._cut()
-
-    # -- what is shown and who speaks ----------------------------------------------------------------------------------
 
     async def swap(self, ready: Callable[[], Coroutine[Any, Any, Ready]]) -> None:
         """Go on with another avatar, voice or background; nothing stops meanwhile.
@@ -285,8 +283,6 @@ class LiveSession:
             self.programme = None
             await programme.stop()
 
-    # -- clients and outputs -----------------------------------------------------------------------------------------
-
     async def offer(self, sdp: str, kind: str = "offer") -> dict[str, str]:
         """Connect a WebRTC client; as ``Audience.offer``, and ConflictError where the session is closed."""
         self._check_open()
@@ -309,8 +305,6 @@ class LiveSession:
     async def stop_recording(self) -> Path:
         """Finish the recording; as ``Audience.stop_recording``."""
         return await self.audience.stop_recording()
-
-    # -- state -------------------------------------------------------------------------------------------------------
 
     def stats(self) -> SessionStats:
         """The session at a glance."""
@@ -337,8 +331,6 @@ class LiveSession:
         await self.line.close()
         await self._on_closed(self)
         self._emit("session_state", state=self.state, reason=self.reason)
-
-    # -- inside ------------------------------------------------------------------------------------------------------
 
     def _check_open(self) -> None:
         if self._closing is not None or self.state in ("closed", "failed"):
@@ -375,7 +367,10 @@ class LiveSession:
                 self._emit("turn_ended", turn=turn, outcome=self.turns.outcome(turn))
 
     def _stage_failed(self, stage: str, turn: int, error: Exception) -> None:
-        self._teller.stage_failed(stage, turn, error)
+        if isinstance(error, EngineHungError):
+            self._break("engine", error)
+        else:
+            self._teller.stage_failed(stage, turn, error)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None and self._closing is None:

@@ -108,6 +108,8 @@ class LiveLimits:
         lost_after_s: A client that sends nothing for this long is lost.
         linger_s: How long a session outlives its last client, for a page that reloads.
         unload_after_s: How long an engine nobody uses stays in memory.
+        slow_after_s: A batch of pictures that takes longer is warned of; the last picture is held meanwhile.
+        hung_after_s: An engine that has not come back for this long hangs: its sessions end, and it is loaded anew.
     """
 
     max_sessions: int = 4
@@ -120,3 +122,5 @@ class LiveLimits:
     lost_after_s: float = 6.0
     linger_s: float = 8.0
     unload_after_s: float = 60.0
+    slow_after_s: float = 3.0
+    hung_after_s: float = 30.0
