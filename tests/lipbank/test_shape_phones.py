@@ -107,9 +107,9 @@ def test_hisses_and_silence_are_told(speech: np.ndarray, tensors: dict[str, np.n
 
 
 def _names() -> list[str]:
-    from lipbank.shape_phones import _phone_names
+    from lipsync.audio.phones import phone_names
 
-    return _phone_names(Path(model("en-us")) / "mdef")[0]
+    return phone_names(Path(model("en-us")) / "mdef")[0]
 
 
 def test_level_does_not_matter_once_used_to_a_voice(speech: np.ndarray, tensors: dict[str, np.ndarray]) -> None:
