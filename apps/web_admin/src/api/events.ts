@@ -1,6 +1,7 @@
 /** The stream of events: a WebSocket opened with a one-time ticket, opened anew whenever it falls. */
 import type { QueryClient } from "@tanstack/react-query";
 import { api, must } from "./client";
+import { TRAINING } from "./queries";
 import { getConnection } from "./connection";
 import { ApiError } from "./errors";
 import { applyToLists } from "./lists";
@@ -112,10 +113,12 @@ export function applyEvent(client: QueryClient, event: StudioEvent): void {
 function applyJob(client: QueryClient, job: Job): void {
   const before = client.getQueryData<Job>(["jobs", job.id]);
   client.setQueryData<Job>(["jobs", job.id], job);
-  client.setQueryData<Job[]>(["jobs"], (known) => {
-    if (known === undefined) return undefined;
-    return known.some((row) => row.id === job.id) ? known.map((row) => (row.id === job.id ? job : row)) : [job, ...known];
-  });
+  for (const key of job.kind === TRAINING ? ["jobs", "trainings"] : ["jobs"]) {
+    client.setQueryData<Job[]>([key], (known) => {
+      if (known === undefined) return undefined;
+      return known.some((row) => row.id === job.id) ? known.map((row) => (row.id === job.id ? job : row)) : [job, ...known];
+    });
+  }
   applyToLists(client, job);
   if (before?.state === job.state) return;
   // A job that begins or ends changes the thing it works on.

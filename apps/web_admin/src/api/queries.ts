@@ -6,6 +6,7 @@ import type { JobLogLine } from "./types";
 /** The most a page of a list may hold. */
 export const PAGE = 200;
 const RECENT = 100;
+export const TRAINING = "avatars:train";
 const MOST_PAGES = 25;
 
 interface Part<Item> {
@@ -89,6 +90,24 @@ export const queries = {
     queryOptions({
       queryKey: ["jobs"],
       queryFn: async () => (await must(api().GET("/api/v1/jobs", { params: { query: { limit: RECENT } } }))).items,
+    }),
+  /** Every training there was: a take's own may be older than the newest jobs. */
+  trainings: () =>
+    queryOptions({
+      queryKey: ["trainings"],
+      queryFn: () => everything((query) => must(api().GET("/api/v1/jobs", { params: { query: { ...query, kind: TRAINING } } }))),
+    }),
+  tokens: () =>
+    queryOptions({
+      queryKey: ["tokens"],
+      queryFn: () => everything((query) => must(api().GET("/api/v1/tokens", { params: { query } }))),
+      retry: false,
+    }),
+  whoAmI: () => queryOptions({ queryKey: ["whoami"], queryFn: () => must(api().GET("/api/v1/whoami")), staleTime: 300_000 }),
+  actions: (avatarId: string) =>
+    queryOptions({
+      queryKey: ["avatars", avatarId, "actions"],
+      queryFn: async () => (await must(api().GET("/api/v1/avatars/{avatar_id}/actions", { params: { path: { avatar_id: avatarId } } }))).items,
     }),
   job: (id: string) =>
     queryOptions({

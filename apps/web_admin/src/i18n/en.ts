@@ -1,6 +1,8 @@
+import { actionsEn } from "./areas/actions";
 import { libraryEn } from "./areas/library";
 import { studioFloorEn } from "./areas/live";
 import { settingsEn } from "./areas/settings";
+import { accessEn, personsEn } from "./areas/trust";
 
 /** English. The Chinese file has the same keys; the compiler and a test hold them together. */
 export default {
@@ -32,6 +34,9 @@ export default {
   settings: settingsEn,
   floor: studioFloorEn,
   library: libraryEn,
+  actions: actionsEn,
+  access: accessEn,
+  persons: personsEn,
   time: {
     seconds: "{{count}} s",
     minutes: "{{minutes}} min {{seconds}} s",
@@ -218,6 +223,21 @@ export default {
     seam: "Seam",
     closure_recall: "Closed lips found",
     silence_motion_ratio: "Movement in silence",
+    psnr_mean_mouth: "Likeness of a mean mouth (dB)",
+    psnr_gain: "Likeness gained by moving (dB)",
+    ssim: "Structure kept",
+    lpips: "Difference seen",
+    lip_gap_corr_shuffled: "The same with foreign sound",
+    lip_width_corr: "Lip width follows the sound",
+    jitter_mouth: "Flicker of the mouth",
+    faces_found: "Faces found",
+    lip_l1: "Lip distance, straight",
+    lip_l2: "Lip distance",
+    similarity: "Likeness of the voice",
+    similarity_zh: "Likeness of the voice in Chinese",
+    dnsmos: "Naturalness",
+    dnsmos_zh: "Naturalness in Chinese",
+    wer: "Words misheard",
   },
   live: {
     title: "Live",
@@ -237,7 +257,8 @@ export default {
     connecting: "Connecting picture and sound…",
     picture: "The avatar, live",
     soundOn: "Turn the sound on",
-    overWebSocket: "This network lets no UDP through: picture and sound come over a WebSocket, a little later.",
+    overWebSocket: "WebRTC found no way (often UDP is not let through): picture and sound come over a WebSocket, a little later.",
+    overWebSocketFor: "Picture and sound come over a WebSocket, a little later. {{cause}}",
     mode: "What the avatar does with the text",
     modeSay: "Speak it",
     modeChat: "Answer it",
@@ -275,6 +296,8 @@ export default {
     bitrate: "Video",
     jitter: "Network jitter",
     lost: "Packets lost",
+    behind: "Behind",
+    lostPictures: "Pictures dropped",
     size: "Picture",
     paint: "Drawing",
     encode: "Encoding",

@@ -1,6 +1,8 @@
+import { actionsZh } from "./areas/actions";
 import { libraryZh } from "./areas/library";
 import { studioFloorZh } from "./areas/live";
 import { settingsZh } from "./areas/settings";
+import { accessZh, personsZh } from "./areas/trust";
 import type en from "./en";
 
 /** 简体中文。 */
@@ -33,6 +35,9 @@ const zh: typeof en = {
   settings: settingsZh,
   floor: studioFloorZh,
   library: libraryZh,
+  actions: actionsZh,
+  access: accessZh,
+  persons: personsZh,
   time: { seconds: "{{count}} 秒", minutes: "{{minutes}} 分 {{seconds}} 秒", hours: "{{hours}} 小时 {{minutes}} 分" },
   severity: { ok: "正常", warning: "提示", error: "问题" },
   start: {
@@ -202,6 +207,21 @@ const zh: typeof en = {
     seam: "接缝",
     closure_recall: "闭口准确率",
     silence_motion_ratio: "静默时的动作",
+    psnr_mean_mouth: "平均口型的相似度（分贝）",
+    psnr_gain: "动作带来的相似度（分贝）",
+    ssim: "结构保持",
+    lpips: "可见差异",
+    lip_gap_corr_shuffled: "换成无关声音时",
+    lip_width_corr: "嘴宽与声音相符",
+    jitter_mouth: "嘴部闪烁",
+    faces_found: "找到人脸的比例",
+    lip_l1: "嘴唇距离（直角）",
+    lip_l2: "嘴唇距离",
+    similarity: "声音相似度",
+    similarity_zh: "中文声音相似度",
+    dnsmos: "自然度",
+    dnsmos_zh: "中文自然度",
+    wer: "听错的词",
   },
   live: {
     title: "直播",
@@ -221,7 +241,8 @@ const zh: typeof en = {
     connecting: "正在连接画面和声音…",
     picture: "数字人直播画面",
     soundOn: "打开声音",
-    overWebSocket: "此网络不放行 UDP：画面和声音改由 WebSocket 传送，延迟略高。",
+    overWebSocket: "网络直连不通（通常是 UDP 未放行）：画面和声音改由 WebSocket 传送，延迟略高。",
+    overWebSocketFor: "画面和声音改由 WebSocket 传送，延迟略高。{{cause}}",
     mode: "如何处理文字",
     modeSay: "朗读",
     modeChat: "回答",
@@ -259,6 +280,8 @@ const zh: typeof en = {
     bitrate: "视频码率",
     jitter: "网络抖动",
     lost: "丢包",
+    behind: "落后",
+    lostPictures: "丢弃的画面",
     size: "画面",
     paint: "绘制",
     encode: "编码",

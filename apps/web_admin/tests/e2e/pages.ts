@@ -13,6 +13,8 @@ export const PAGES = [
   ["settings-services", "/settings?section=services"],
   ["settings-storage", "/settings?section=storage"],
   ["settings-judging", "/settings?section=judging"],
+  ["settings-access", "/settings?section=access"],
+  ["settings-persons", "/settings?section=persons"],
   ["settings-updates", "/settings?section=updates"],
   ["settings-diagnostics", "/settings?section=diagnostics"],
 ] as const;

@@ -124,7 +124,15 @@ describe("client meter", () => {
       ({ getStats: () => Promise.resolve([{ type: "inbound-rtp", kind: "video", framesDecoded, bytesReceived, packetsLost: 2, jitter: 0.004 }]) }) as unknown as RTCPeerConnection;
     const meter = new ClientMeter();
     expect(await meter.read(entries(10, 1000), 0)).toBeNull();
-    expect(await meter.read(entries(60, 251_000), 2000)).toEqual({ fps: 25, kbps: 1000, lost: 2, jitterMs: 4 });
+    expect(await meter.read(entries(60, 251_000), 2000)).toEqual({ fps: 25, kbps: 1000, lost: 2, jitterMs: 4, behindMs: null });
     expect(await meter.read(entries(5, 0), 3000)).toBeNull();
+  });
+
+  it("does the same for a stream over a WebSocket, and says how far it is behind", () => {
+    const meter = new ClientMeter();
+    const player = (frames: number, bytes: number) => ({ counters: () => ({ frames, bytes, dropped: 1, behindMs: 240 }) });
+    expect(meter.readPlayer({ counters: () => null }, 0)).toBeNull();
+    expect(meter.readPlayer(player(10, 1000), 1000)).toBeNull();
+    expect(meter.readPlayer(player(60, 251_000), 3000)).toEqual({ fps: 25, kbps: 1000, lost: 1, jitterMs: null, behindMs: 240 });
   });
 });

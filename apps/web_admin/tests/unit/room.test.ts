@@ -1,53 +1,28 @@
-import { describe, expect, it, vi } from "vitest";
-import type { Job, Playlist, Script } from "../../src/api/types";
+import { describe, expect, it } from "vitest";
+import type { Job } from "../../src/api/types";
 import { withJob } from "../../src/api/lists";
 import { push } from "../../src/features/live/history";
 import { withHeard } from "../../src/features/live/microphone";
 import { foreignHost, outputOf } from "../../src/features/live/Outputs";
-import { nextScript, PlaylistPlayer } from "../../src/features/live/playlist";
+import { ProgrammeBook } from "../../src/features/live/programmes";
 import { SpokenLines } from "../../src/features/live/spoken";
 import { changeOf } from "../../src/features/settings/ServiceForm";
 import { makeJob } from "./make";
 
-const AT = "2026-01-01T00:00:00Z";
-const list = (mode: Playlist["mode"], weights: readonly number[]): Playlist => ({
-  id: "p",
-  name: "p",
-  mode,
-  items: weights.map((weight, index) => ({ script_id: `s${index}`, weight })),
-  created_at: AT,
-  updated_at: AT,
-});
-const scripts: Script[] = [0, 1, 2].map((index) => ({ id: `s${index}`, title: `t${index}`, text: `text ${index}`, tags: [], created_at: AT, updated_at: AT }));
-
-describe("playlist", () => {
-  it("plays in order, once or over and over, or by weight", () => {
-    expect([-1, 0, 1].map((at) => nextScript(list("once", [1, 1]), at, () => 0))).toEqual([0, 1, null]);
-    expect(nextScript(list("loop", [1, 1]), 1, () => 0)).toBe(0);
-    expect([0, 0.24, 0.26, 0.99].map((value) => nextScript(list("random", [1, 3]), 0, () => value))).toEqual([0, 0, 1, 1]);
-    expect(nextScript(list("loop", []), 0, () => 0)).toBeNull();
-  });
-
-  it("speaks the next when its own turn was spoken, passes over what was deleted, and ends when interrupted", async () => {
-    const said: string[] = [];
-    const player = new PlaylistPlayer();
-    const say = (text: string) => Promise.resolve(said.push(text));
-    player.start(list("loop", [1, 1, 1]), [scripts[0] as Script, scripts[2] as Script], say);
-    await vi.waitUntil(() => said.length === 1);
-    player.ended(99, "spoken");
-    expect(said).toEqual(["text 0"]);
-    player.ended(1, "spoken");
-    await vi.waitUntil(() => said.length === 2);
-    expect(said[1]).toBe("text 2");
-    expect(player.state()?.title).toBe("t2");
-    player.ended(2, "interrupted");
-    expect(player.state()).toBeNull();
-  });
-
-  it("ends with its session", async () => {
-    const player = new PlaylistPlayer();
-    player.start(list("loop", [1]), scripts, () => Promise.reject(new Error("closed")));
-    await vi.waitUntil(() => player.state() === null);
+describe("programmes", () => {
+  it("are known by the script they say until they end, whoever began them", () => {
+    const book = new ProgrammeBook();
+    book.began("s", "p");
+    expect(book.state().s).toEqual({ playlistId: "p", scriptId: null });
+    book.hear("s", "programme", { script_id: "a" });
+    expect(book.state().s).toEqual({ playlistId: "p", scriptId: "a" });
+    book.hear("other", "programme", { script_id: "b" });
+    expect(book.state().other).toEqual({ playlistId: null, scriptId: "b" });
+    book.hear("s", "programme", { script_id: "" });
+    book.hear("other", "session_state", { state: "live" });
+    expect(Object.keys(book.state())).toEqual(["other"]);
+    book.hear("other", "session_state", { state: "closed" });
+    expect(book.state()).toEqual({});
   });
 });
 

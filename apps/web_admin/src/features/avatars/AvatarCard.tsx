@@ -13,6 +13,8 @@ import { Icon } from "../../components/Icon";
 import { LinkButton } from "../../components/LinkButton";
 import { ExportModal } from "../../components/ExportModal";
 import { Versions } from "../models/Versions";
+import { Withdraw } from "../../components/Withdraw";
+import { ActionsModal } from "./ActionsModal";
 import { FilmModal } from "./FilmModal";
 
 export function AvatarCard({ avatar }: { avatar: Avatar }) {
@@ -22,6 +24,7 @@ export function AvatarCard({ avatar }: { avatar: Avatar }) {
   const [filming, film] = useDisclosure();
   const [comparing, compare] = useDisclosure();
   const [exporting, export_] = useDisclosure();
+  const [acting, act] = useDisclosure();
   const models = useQuery(queries.models());
   const sessions = useQuery(queries.sessions());
   const versions = models.data?.filter((model) => model.owner_id === avatar.id).length ?? 0;
@@ -76,12 +79,21 @@ export function AvatarCard({ avatar }: { avatar: Avatar }) {
             {t("library.export")}
           </Button>
         )}
-        <Button size="xs" variant="default" c="var(--mantine-color-error)" onClick={ask.open}>
+        {usable && (
+          <Button size="xs" variant="default" aria-label={`${t("actions.open")}: ${avatar.name}`} onClick={act.open}>
+            {t("actions.open")}
+          </Button>
+        )}
+        {usable && avatar.consent_id !== null && (
+          <Withdraw name={avatar.name} begin={() => must(api().POST("/api/v1/avatars/{avatar_id}:withdraw", { params: { path: { avatar_id: avatar.id } } }))} />
+        )}
+        <Button size="xs" variant="default" c="var(--mantine-color-error)" aria-label={`${t("common.delete")}: ${avatar.name}`} onClick={ask.open}>
           {t("common.delete")}
         </Button>
       </Group>
       {remove.isError && <ErrorNote error={remove.error} />}
       {comparing && <Versions ownerId={avatar.id} name={avatar.name} onClose={compare.close} />}
+      {acting && <ActionsModal avatar={avatar} onClose={act.close} />}
       {exporting && (
         <ExportModal name={avatar.name} begin={(passphrase) => must(api().POST("/api/v1/avatars:export", { body: { avatar_id: avatar.id, passphrase, formats: [] } }))} onClose={export_.close} />
       )}

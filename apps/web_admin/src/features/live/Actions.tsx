@@ -2,15 +2,13 @@ import { Button, Group } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { api, must } from "../../api/client";
+import { queries } from "../../api/queries";
 import { ErrorNote } from "../../components/ErrorNote";
 
 /** The avatar's gestures, each played by a click. Nothing where it has none. */
 export function Actions({ avatarId, sessionId }: { avatarId: string; sessionId: string }) {
   const { t } = useTranslation();
-  const actions = useQuery({
-    queryKey: ["avatars", avatarId, "actions"],
-    queryFn: async () => (await must(api().GET("/api/v1/avatars/{avatar_id}/actions", { params: { path: { avatar_id: avatarId } } }))).items,
-  });
+  const actions = useQuery(queries.actions(avatarId));
   const play = useMutation({
     mutationFn: (name: string) => must(api().POST("/api/v1/live/sessions/{session_id}:action", { params: { path: { session_id: sessionId } }, body: { name } })),
   });

@@ -15,7 +15,7 @@ import { live } from "./live_connection";
 import { MicrophoneButtons, Transcript } from "./MicrophonePanel";
 import { OpenSessions } from "./OpenSessions";
 import { Outputs } from "./Outputs";
-import { player } from "./playlist";
+import { programmes } from "./programmes";
 import { RecordButton, Recordings } from "./Record";
 import { Room } from "./Room";
 import { SayBox } from "./SayBox";
@@ -84,8 +84,7 @@ export function Live() {
   const session = state.name === "live" ? state.session : null;
   useInterruptKey(live, session !== null);
   useEvents((event) => {
-    const { turn, outcome } = event.type === "live" ? (event.data ?? {}) : {};
-    if (event.type === "live" && event.name === "turn_ended" && typeof turn === "number") player.ended(turn, outcome);
+    if (event.type === "live") programmes.hear(event.session_id, event.name, event.data ?? {});
   });
   return (
     <>

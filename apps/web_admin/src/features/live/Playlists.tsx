@@ -8,7 +8,7 @@ import type { Playlist, Script } from "../../api/types";
 import { Confirm } from "../../components/Confirm";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Loaded } from "../../components/Loaded";
-import { player } from "./playlist";
+import { programmes } from "./programmes";
 
 const MODES = ["loop", "once", "random"] as const;
 type Mode = (typeof MODES)[number];
@@ -67,13 +67,13 @@ function PlaylistModal({ draft, scripts, onChange, onClose }: ModalProps) {
   );
 }
 
-/** Scripts in an order, spoken one after another. */
-export function Playlists({ say }: { say: (text: string) => Promise<number> }) {
+/** Scripts in an order, spoken one after another while nobody asks. */
+export function Playlists({ sessionId }: { sessionId: string }) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const playlists = useQuery(queries.playlists());
   const scripts = useQuery(queries.scripts());
-  const playing = useSyncExternalStore(player.subscribe, player.state);
+  const playing = useSyncExternalStore(programmes.subscribe, programmes.state)[sessionId];
   const [draft, setDraft] = useState<Draft | null>(null);
   const [asking, setAsking] = useState<string | null>(null);
   const remove = useMutation({
@@ -85,10 +85,20 @@ export function Playlists({ say }: { say: (text: string) => Promise<number> }) {
   });
   const edit = (row: Playlist) =>
     setDraft({ id: row.id, name: row.name, mode: MODES.find((mode) => mode === row.mode) ?? "loop", scripts: row.items.map((item) => item.script_id) });
-  const toggle = (row: Playlist) => {
-    if (playing?.playlistId === row.id) player.stop();
-    else player.start(row, scripts.data ?? [], say);
-  };
+  const play = useMutation({
+    mutationFn: (id: string) => must(api().POST("/api/v1/playlists/{playlist_id}:play", { params: { path: { playlist_id: id } }, body: { session_id: sessionId } })),
+    // Before the answer: the first script is told as soon as it begins.
+    onMutate: (id) => programmes.began(sessionId, id),
+    onError: () => programmes.ended(sessionId),
+  });
+  const stop = useMutation({
+    mutationFn: (id: string) => must(api().POST("/api/v1/playlists/{playlist_id}:stop", { params: { path: { playlist_id: id } }, body: { session_id: sessionId } })),
+    onSuccess: () => programmes.ended(sessionId),
+  });
+  const title = scripts.data?.find((script) => script.id === playing?.scriptId)?.title ?? "";
+  // One that was begun elsewhere is known by its script alone; any list that holds it can end it.
+  const isPlaying = (row: Playlist) =>
+    playing !== undefined && (playing.playlistId === row.id || (playing.playlistId === null && row.items.some((item) => item.script_id === playing.scriptId)));
   return (
     <Stack gap="sm">
       <Loaded query={playlists}>
@@ -100,18 +110,18 @@ export function Playlists({ say }: { say: (text: string) => Promise<number> }) {
               </Text>
             )}
             {rows.map((row) => (
-              <Group key={row.id} justify="space-between" wrap="nowrap" data-playlist={row.name}>
+              <Group key={row.id} justify="space-between" wrap="nowrap" data-playlist={row.name} data-playing={isPlaying(row)}>
                 <div style={{ minWidth: 0 }}>
                   <Text size="sm" fw={600} truncate>
                     {row.name}
                   </Text>
                   <Text size="sm" c="dimmed" truncate>
-                    {playing?.playlistId === row.id ? t("floor.room.playing", { title: playing.title }) : t(`floor.room.modes.${MODES.find((mode) => mode === row.mode) ?? "loop"}`)}
+                    {isPlaying(row) ? t("floor.room.playing", { title }) : t(`floor.room.modes.${MODES.find((mode) => mode === row.mode) ?? "loop"}`)}
                   </Text>
                 </div>
                 <Group gap="xs" wrap="nowrap">
-                  <Button size="xs" disabled={scripts.data === undefined || row.items.length === 0} onClick={() => toggle(row)}>
-                    {playing?.playlistId === row.id ? t("floor.room.stopPlaying") : t("floor.room.play")}
+                  <Button size="xs" disabled={row.items.length === 0} aria-label={`${isPlaying(row) ? t("floor.room.stopPlaying") : t("floor.room.play")}: ${row.name}`} onClick={() => (isPlaying(row) ? stop : play).mutate(row.id)}>
+                    {isPlaying(row) ? t("floor.room.stopPlaying") : t("floor.room.play")}
                   </Button>
                   <Button size="xs" variant="default" aria-label={`${t("floor.room.edit")}: ${row.name}`} onClick={() => edit(row)}>
                     {t("floor.room.edit")}
@@ -126,6 +136,8 @@ export function Playlists({ say }: { say: (text: string) => Promise<number> }) {
         )}
       </Loaded>
       {remove.isError && <ErrorNote error={remove.error} />}
+      {play.isError && <ErrorNote error={play.error} />}
+      {stop.isError && <ErrorNote error={stop.error} />}
       <Button variant="default" w="fit-content" disabled={(scripts.data?.length ?? 0) === 0} onClick={() => setDraft(EMPTY)}>
         {t("floor.room.newPlaylist")}
       </Button>

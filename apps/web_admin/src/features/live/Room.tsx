@@ -16,18 +16,15 @@ type Part = (typeof PARTS)[number];
 export function Room({ connection, sessionId }: { connection: LiveConnection; sessionId: string }) {
   const { t } = useTranslation();
   const [part, setPart] = useState<Part>("scripts");
-  const speak = async (text: string) => {
-    const turn = await connection.say(text, "say", false);
-    spoken.add(sessionId, turn, text);
-    return turn;
-  };
-  const say = useMutation({ mutationFn: speak });
+  const say = useMutation({
+    mutationFn: async (text: string) => spoken.add(sessionId, await connection.say(text, "say", false), text),
+  });
   return (
     <Stack gap="md">
       <SegmentedControl value={part} aria-label={t("floor.tabs.room")} onChange={(value) => setPart(PARTS.find((name) => name === value) ?? "scripts")} data={PARTS.map((name) => ({ value: name, label: t(`floor.room.${name}`) }))} />
       {say.isError && <ErrorNote error={say.error} />}
       {part === "scripts" && <Scripts onSay={(text) => say.mutate(text)} />}
-      {part === "playlists" && <Playlists say={speak} />}
+      {part === "playlists" && <Playlists sessionId={sessionId} />}
       {part === "messages" && <Messages sessionId={sessionId} />}
     </Stack>
   );

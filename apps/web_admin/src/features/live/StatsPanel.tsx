@@ -17,11 +17,14 @@ function useClientStats(connection: LiveConnection): { now: ClientStats | null; 
   useEffect(() => {
     const meter = new ClientMeter();
     const timer = setInterval(() => {
+      const state = connection.state();
+      const player = state.name === "live" && "player" in state ? state.player : null;
       const peer = connection.connection;
-      if (peer === null) return;
-      void meter.read(peer, performance.now()).then((stats) => {
+      const keep = (stats: ClientStats | null) => {
         if (stats !== null) setReading((known) => ({ now: stats, at: known.at + 1 }));
-      });
+      };
+      if (player !== null) keep(meter.readPlayer(player, performance.now()));
+      else if (peer !== null) void meter.read(peer, performance.now()).then(keep);
     }, 1000);
     return () => clearInterval(timer);
   }, [connection]);
@@ -51,8 +54,10 @@ function Figures({ client, stats }: { client: ClientStats | null; stats: Session
   const figures: [string, string, string][] = [
     ["fps", t("stats.fps"), client === null ? "–" : format.number(client.fps, 1)],
     ["bitrate", t("stats.bitrate"), client === null ? "–" : `${format.number(client.kbps / 1000, 2)} Mb/s`],
-    ["jitter", t("stats.jitter"), client === null ? "–" : `${format.number(client.jitterMs, 1)} ms`],
-    ["lost", t("stats.lost"), client === null ? "–" : String(client.lost)],
+    client?.behindMs == null
+      ? ["jitter", t("stats.jitter"), client?.jitterMs == null ? "–" : `${format.number(client.jitterMs, 1)} ms`]
+      : ["behind", t("stats.behind"), `${format.number(client.behindMs, 0)} ms`],
+    ["lost", client?.behindMs == null ? t("stats.lost") : t("stats.lostPictures"), client === null ? "–" : String(client.lost)],
   ];
   if (stats !== undefined) {
     figures.push(

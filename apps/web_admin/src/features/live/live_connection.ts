@@ -1,7 +1,7 @@
 /** One live session as this page sees it: opens or joins it, holds the WebRTC connection, and speaks through it. */
 import { api, must } from "../../api/client";
 import { ApiError } from "../../api/errors";
-import type { Session, SessionCreate } from "../../api/types";
+import type { Session, SessionCreate, Trouble } from "../../api/types";
 import { WatchPlayer } from "./watch_player";
 
 export type LiveState =
@@ -9,14 +9,17 @@ export type LiveState =
   | { readonly name: "opening" }
   | { readonly name: "connecting"; readonly session: Session }
   | { readonly name: "live"; readonly session: Session; readonly stream: MediaStream }
-  /** Live without WebRTC: no UDP gets through. */
-  | { readonly name: "live"; readonly session: Session; readonly stream: null; readonly player: WatchPlayer }
-  | { readonly name: "failed"; readonly error: unknown; readonly session: Session | null };
+  /** Live without WebRTC; `trouble` is why, once the studio has named a cause. */
+  | { readonly name: "live"; readonly session: Session; readonly stream: null; readonly player: WatchPlayer; readonly trouble: Trouble | null }
+  | { readonly name: "failed"; readonly error: unknown; readonly session: Session | null; readonly trouble: Trouble | null };
 
 /** Gathering of candidates is given this long; what is known by then goes into the offer. */
 const GATHER_MS = 1500;
 /** WebRTC is given this long to connect; then the picture comes over a WebSocket. */
 const CONNECT_MS = 6000;
+/** How often, and how many times, the studio is asked why. */
+const ASK_MS = 2500;
+const ASK_TIMES = 8;
 
 export class LiveConnection {
   private current: LiveState = { name: "idle" };
@@ -99,7 +102,7 @@ export class LiveConnection {
       this.become({ name: "connecting", session });
       await this.connect(session, round);
     } catch (error) {
-      if (round === this.round) this.become({ name: "failed", error, session });
+      if (round === this.round) this.become({ name: "failed", error, session, trouble: null });
     }
   }
 
@@ -143,22 +146,28 @@ export class LiveConnection {
     if (round === this.round) await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
   }
 
-  /** Goes on over a WebSocket where WebRTC finds no way. */
+  /** Goes on over a WebSocket where WebRTC finds no way, and asks the studio what it thinks is in the way. */
   private fallBack(session: Session, round: number): void {
     if (round !== this.round || this.player !== null) return;
     this.hangUp();
-    if (!WatchPlayer.supported()) {
-      this.become({ name: "failed", error: new ApiError(0, "unavailable", ""), session });
-      return;
+    if (WatchPlayer.supported()) {
+      // The stage starts it: a stream is played from its beginning, by the element that shows it.
+      const player = new WatchPlayer(session.id, (error) => {
+        if (round !== this.round) return;
+        this.player = null;
+        this.become({ name: "failed", error, session, trouble: "trouble" in this.current ? this.current.trouble : null });
+      });
+      this.player = player;
+      this.become({ name: "live", session, stream: null, player, trouble: null });
+    } else {
+      this.become({ name: "failed", error: new ApiError(0, "unavailable", ""), session, trouble: null });
     }
-    // The stage starts it: a stream is played from its beginning, by the element that shows it.
-    const player = new WatchPlayer(session.id, (error) => {
-      if (round !== this.round) return;
-      this.player = null;
-      this.become({ name: "failed", error, session });
-    });
-    this.player = player;
-    this.become({ name: "live", session, stream: null, player });
+    void this.explain(session.id, round);
+  }
+
+  private async explain(sessionId: string, round: number): Promise<void> {
+    const trouble = await whyNot(sessionId).catch(() => null); // without a cause the general words stay
+    if (trouble !== null && round === this.round && "trouble" in this.current) this.become({ ...this.current, trouble });
   }
 
   private hangUp(): void {
@@ -177,6 +186,17 @@ export class LiveConnection {
     this.current = state;
     for (const listener of this.listeners) listener();
   }
+}
+
+/** The cause the studio found for the last connection that failed. It knows of one only after it has given up itself. */
+async function whyNot(sessionId: string): Promise<Trouble | null> {
+  for (let asked = 0; asked < ASK_TIMES; asked += 1) {
+    const { clients } = await must(api().GET("/api/v1/live/sessions/{session_id}/connection", { params: { path: { session_id: sessionId } } }));
+    const trouble = clients.findLast((client) => client.trouble !== null)?.trouble;
+    if (trouble != null) return trouble;
+    await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+  }
+  return null;
 }
 
 export async function endSession(id: string): Promise<void> {

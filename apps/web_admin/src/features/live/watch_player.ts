@@ -32,6 +32,7 @@ export class WatchPlayer {
   private steering: number | undefined;
   private said = 0;
   private closed = false;
+  private bytes = 0;
 
   /** `onEnded` is told when the stream cannot be had or ends by itself. */
   constructor(
@@ -57,6 +58,15 @@ export class WatchPlayer {
     video.src = url;
     this.steering = window.setInterval(() => this.steer(), STEER_MS);
     void this.open().catch((error: unknown) => this.end(error));
+  }
+
+  /** What came and was shown so far, and how far the picture is behind what came; null where no element shows it. */
+  counters(): { readonly frames: number; readonly dropped: number; readonly bytes: number; readonly behindMs: number } | null {
+    const { video } = this;
+    if (video === null || video.buffered.length === 0) return null;
+    const { totalVideoFrames, droppedVideoFrames } = video.getVideoPlaybackQuality();
+    const behindMs = (video.buffered.end(video.buffered.length - 1) - video.currentTime) * 1000;
+    return { frames: totalVideoFrames - droppedVideoFrames, dropped: droppedVideoFrames, bytes: this.bytes, behindMs };
   }
 
   /** Shows it no longer. The stream goes on unseen: a session that nobody gets would end. */
@@ -116,6 +126,7 @@ export class WatchPlayer {
       this.said = now;
       this.socket?.send("here");
     }
+    this.bytes += data.byteLength;
     if (this.source === null) return;
     this.waiting.push(data);
     if (this.buffer === null && this.source.readyState === "open") {

@@ -2,25 +2,16 @@ import { Button, ColorInput, Group, SegmentedControl, SimpleGrid, Slider, Stack,
 import { useDebouncedValue } from "@mantine/hooks";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { address } from "../../api/connection";
 import type { Take } from "../../api/types";
 import { Note } from "../../components/Note";
 import { useFormat } from "../../i18n/format";
 import { ContactSheet } from "./ContactSheet";
 import { lengthOf } from "./length";
+import { type Layer, pictureOf } from "./picture";
 
-const LAYERS = ["keyed", "original", "alpha", "face", "hair", "shoulders"] as const;
-type Layer = (typeof LAYERS)[number];
+const LAYERS = ["keyed", "original", "alpha", "face", "hair", "shoulders"] as const satisfies readonly Layer[];
 
 const WIDTH = 720;
-
-function pictureOf(take: Take, seconds: number, layer: Layer): string {
-  const url = new URL(address(take.preview_url ?? ""));
-  url.searchParams.set("t", seconds.toFixed(2));
-  url.searchParams.set("layer", layer);
-  url.searchParams.set("width", String(WIDTH));
-  return url.toString();
-}
 
 /** The person cut out of the screen, at any moment of the take and before any colour. */
 export function MatteStep({ take, onNext }: { take: Take; onNext: () => void }) {
@@ -32,7 +23,7 @@ export function MatteStep({ take, onNext }: { take: Take; onNext: () => void }) 
   const [layer, setLayer] = useState<Layer>("keyed");
   const [colour, setColour] = useState("");
   const [broken, setBroken] = useState(false);
-  const source = pictureOf(take, settled, layer);
+  const source = pictureOf(take, settled, layer, WIDTH);
   return (
     <Stack gap="lg">
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg" style={{ alignItems: "start" }}>

@@ -52,6 +52,7 @@ function TrainForm({ take }: { take: Take }) {
       ),
     onSuccess: (job) => {
       client.setQueryData(["jobs", job.id], job);
+      void client.invalidateQueries({ queryKey: ["trainings"] });
       return client.invalidateQueries({ queryKey: ["jobs"], exact: true });
     },
   });

@@ -45,7 +45,7 @@ export function Wizard() {
   const { t } = useTranslation();
   const { takeId = "" } = useParams();
   const take = useQuery(queries.take(takeId));
-  const jobs = useQuery(queries.jobs());
+  const jobs = useQuery(queries.trainings());
   return (
     <>
       <PageHead title={take.data?.name ?? t("make.title")} lead={t("make.wizardLead")} />

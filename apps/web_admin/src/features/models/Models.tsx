@@ -17,6 +17,7 @@ import { useFormat } from "../../i18n/format";
 import { Metrics } from "../make/Metrics";
 import { act, type Act, actsFor, TONES } from "./acts";
 import { lineageOf } from "./compare";
+import { Evaluation } from "./Evaluation";
 import { Versions } from "./Versions";
 
 const KINDS = ["avatar", "voice", "base"] as const;
@@ -126,6 +127,7 @@ function ModelRow({ model, all }: { model: Model; all: readonly Model[] }) {
         </Group>
       </Group>
       <Metrics metrics={model.metrics} />
+      {model.kind !== "base" && <Evaluation model={model} />}
       {model.reasons.length > 0 && (
         <Text size="sm" lang="en">
           {model.reasons.join(" · ")}

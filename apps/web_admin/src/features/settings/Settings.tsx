@@ -3,10 +3,12 @@ import type { ComponentType } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 import { PageHead } from "../../components/PageHead";
+import { AccessSection } from "./AccessSection";
 import { DevicesSection } from "./DevicesSection";
 import { DiagnosticsSection } from "./DiagnosticsSection";
 import { GeneralSection } from "./GeneralSection";
 import { JudgingSection } from "./JudgingSection";
+import { PersonsSection } from "./PersonsSection";
 import { ServicesSection } from "./ServicesSection";
 import { StorageSection } from "./StorageSection";
 import { UpdatesSection } from "./UpdatesSection";
@@ -17,6 +19,8 @@ const SECTIONS = {
   services: ServicesSection,
   storage: StorageSection,
   judging: JudgingSection,
+  access: AccessSection,
+  persons: PersonsSection,
   updates: UpdatesSection,
   diagnostics: DiagnosticsSection,
 } as const satisfies Record<string, ComponentType>;

@@ -18,6 +18,7 @@ import { Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
 import { Tag } from "../../components/Tag";
 import { Versions } from "../models/Versions";
+import { Withdraw } from "../../components/Withdraw";
 import { voiceName } from "./voice_name";
 
 const SAMPLES = { zh: "大家好，欢迎来到直播间。", en: "Hello everyone, welcome to the show." } as const;
@@ -61,6 +62,9 @@ function VoiceActs({ voice }: { voice: Voice }) {
           <Button size="xs" variant="default" aria-label={label(t("library.export"))} onClick={() => setOpen("export")}>
             {t("library.export")}
           </Button>
+        )}
+        {voice.consent_id !== null && (
+          <Withdraw name={voice.name} begin={() => must(api().POST("/api/v1/voices/{voice_id}:withdraw", { params: { path: { voice_id: voice.id } } }))} />
         )}
         <Button size="xs" variant="default" c="var(--mantine-color-error)" aria-label={label(t("common.delete"))} onClick={() => setOpen("delete")}>
           {t("common.delete")}

@@ -46,6 +46,16 @@ export const libraryEn = {
   allStates: "All states",
   review_one: "{{count}} version waits for your decision.",
   review_other: "{{count}} versions wait for your decision.",
+  withdrawTitle: "Withdraw the consent for {{name}}?",
+  evaluate: "Measure it",
+  evaluation: "Figures beside the real ones",
+  evaluationOf: "Figures of {{name}}",
+  measured: "Avatar",
+  real: "Recording",
+  bounds: "Limits",
+  short: "Falls short",
+  passed: "Within the limits",
+  fellShort: "Outside the limits",
 };
 
 export const libraryZh: typeof libraryEn = {
@@ -95,4 +105,14 @@ export const libraryZh: typeof libraryEn = {
   allStates: "全部状态",
   review_one: "有 {{count}} 个版本等待您的决定。",
   review_other: "有 {{count}} 个版本等待您的决定。",
+  withdrawTitle: "撤回 {{name}} 的授权？",
+  evaluate: "重新测量",
+  evaluation: "与真实录像对比的指标",
+  evaluationOf: "{{name}} 的指标",
+  measured: "数字人",
+  real: "真实录像",
+  bounds: "界限",
+  short: "未达标",
+  passed: "在界限之内",
+  fellShort: "超出界限",
 };
