@@ -260,6 +260,7 @@ export default {
     overWebSocket: "WebRTC found no way (often UDP is not let through): picture and sound come over a WebSocket, a little later.",
     overWebSocketFor: "Picture and sound come over a WebSocket, a little later. {{cause}}",
     mode: "What the avatar does with the text",
+    fromRoom: "A question from the room",
     modeSay: "Speak it",
     modeChat: "Answer it",
     sayLabel: "Words to speak",

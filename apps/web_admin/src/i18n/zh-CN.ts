@@ -244,6 +244,7 @@ const zh: typeof en = {
     overWebSocket: "网络直连不通（通常是 UDP 未放行）：画面和声音改由 WebSocket 传送，延迟略高。",
     overWebSocketFor: "画面和声音改由 WebSocket 传送，延迟略高。{{cause}}",
     mode: "如何处理文字",
+    fromRoom: "来自直播间的问题",
     modeSay: "朗读",
     modeChat: "回答",
     sayLabel: "要说的话",

@@ -27,6 +27,21 @@ describe("programmes", () => {
 });
 
 describe("words spoken", () => {
+  it("hold questions that came through the microphone or from the room, with their answers", () => {
+    const spoken = new SpokenLines();
+    spoken.hear("s", "transcript", { utterance: 1, text: "what is", final: false });
+    spoken.hear("s", "transcript", { utterance: 1, text: "what is your name", final: true });
+    spoken.hear("s", "turn_reply", { turn: 4, text: "I am", final: false });
+    spoken.hear("s", "turn_reply", { turn: 4, text: "I am Ada.", final: true });
+    spoken.hear("s", "turn_reply", { turn: 5, text: "Yes.", final: true });
+    expect(spoken.state().lines.map((line) => [line.turn, line.text, spoken.state().answers[line.id]])).toEqual([
+      [5, "", "Yes."],
+      [4, "what is your name", "I am Ada."],
+    ]);
+    spoken.add("s", 5, "is it in stock", true);
+    expect(spoken.state().lines.map((line) => line.text)).toEqual(["is it in stock", "what is your name"]);
+  });
+
   it("keep their outcome whichever comes first, and the answer to a question", () => {
     const spoken = new SpokenLines();
     spoken.hear("s", "turn_first_frame", { turn: 1 });

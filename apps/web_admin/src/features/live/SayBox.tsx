@@ -31,7 +31,7 @@ function History({ sessionId }: { sessionId: string | null }) {
             <li key={line.id} data-turn={line.turn} data-outcome={outcome}>
               <Group gap="sm" wrap="nowrap" justify="space-between">
                 <Text size="sm" lineClamp={2}>
-                  {line.text}
+                  {line.text === "" ? t("live.fromRoom") : line.text}
                 </Text>
                 <Tag tone={TONES[outcome]}>{t(`outcome.${outcome}`)}</Tag>
               </Group>

@@ -24,6 +24,8 @@ const KEPT = 60;
 
 export class SpokenLines {
   private current: Spoken = { lines: [], outcomes: {}, answers: {} };
+  /** What was heard last in each session and is not answered yet. */
+  private readonly heard = new Map<string, string>();
   private readonly listeners = new Set<() => void>();
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -35,15 +37,28 @@ export class SpokenLines {
 
   add(sessionId: string, turn: number, text: string, asked = false): void {
     const line = { id: `${sessionId}/${turn}`, sessionId, turn, text, asked };
-    this.become({ ...this.current, lines: [line, ...this.current.lines].slice(0, KEPT) });
+    this.put(line);
   }
 
-  /** Follows an event of a live session; anything but a turn's is passed over. */
+  /** A line, in place of what events told of the same turn before. */
+  private put(line: Line): void {
+    this.become({ ...this.current, lines: [line, ...this.current.lines.filter((known) => known.id !== line.id)].slice(0, KEPT) });
+  }
+
+  /** Follows an event of a live session; anything but a turn's, or what was heard, is passed over. */
   hear(sessionId: string, name: string, data: Readonly<Record<string, unknown>>): void {
     const { turn, text } = data;
+    if (name === "transcript" && data.final === true && typeof text === "string" && text !== "") this.heard.set(sessionId, text);
     if (typeof turn !== "number") return;
     const id = `${sessionId}/${turn}`;
-    if (name === "turn_reply" && typeof text === "string") this.become({ ...this.current, answers: { ...this.current.answers, [id]: text } });
+    if (name === "turn_reply" && typeof text === "string") {
+      // A question that was not typed here: it came through the microphone, or from the room.
+      if (!this.current.lines.some((line) => line.id === id)) {
+        this.put({ id, sessionId, turn, text: this.heard.get(sessionId) ?? "", asked: true });
+        this.heard.delete(sessionId);
+      }
+      this.become({ ...this.current, answers: { ...this.current.answers, [id]: text } });
+    }
     const outcome = outcomeOf(name, data);
     if (outcome !== null) this.become({ ...this.current, outcomes: { ...this.current.outcomes, [id]: outcome } });
   }
