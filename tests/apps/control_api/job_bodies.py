@@ -93,3 +93,37 @@ class Write(_Body):
             session.add(ScriptRow(id=job.id, title="made", text="by the job"))
 
         return Done({"made": job.id}, commit)
+
+
+class CopyTake(_Body):
+    """A training that learns nothing: the take's video becomes a bundle, entered as a real one is.
+
+    The first attempt stops for request["pause"] seconds when the bundle is there, long enough to be killed.
+    """
+
+    def run(self, job: Any, progress: Any) -> Done:
+        import numpy as np
+
+        from apps.control_api.services import registration
+        from apps.control_api.services.models import next_version
+        from lipsync.bundle import Manifest, write_bundle
+
+        wanted, files = job.request, self.tools.files
+        making = registration.making_folder(self.tools, wanted["avatar_id"], job)
+        files.remove(making)
+        with self.tools.database.read() as session:
+            number = next_version(session, wanted["avatar_id"])
+        manifest = Manifest(wanted["name"], number, "avatar", wanted["engine"], 16_000, (128, 128, 3), "mel")
+        film = files.take(wanted["take_id"]) / "video.mp4"
+        write_bundle(making, manifest, {"w": np.zeros(4, np.float32)}, {"base.mp4": film})
+        if job.attempts == 1:
+            progress.stage("pause")
+            for _ in range(int(wanted["pause"] / 0.05)):
+                time.sleep(0.05)
+                progress.check()
+        folder = files.version("avatar", wanted["avatar_id"], number)
+        version = registration.Version(
+            registration.id_for(job, "model"), wanted["avatar_id"], wanted["name"], number, making, folder
+        )
+        result = {"avatar_id": version.owner_id, "model_id": version.model_id, "version": number}
+        return Done(result, lambda session: registration.enter(session, self.tools, version, [], (128, 128)) and None)
