@@ -2,8 +2,9 @@
 
 The walk is counted in poses, one a picture. It is planned only ahead of what was drawn already, so a picture once
 drawn stays true. A clip begins where the head stands as in its first frame, and leaves where the cycle is nearest to
-its last one; both joins dissolve over ``FADE`` frames. Another avatar comes with a cut, as one camera follows another:
-two faces are never laid over each other.
+its last one; both joins dissolve over ``FADE`` frames. Where no frame stands near enough the clip comes with a cut, for
+a dissolve would lay two heads beside each other. So does another avatar, as one camera follows another: two faces are
+never laid over each other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ FADE = 5
 """Frames over which a clip and the cycle pass into each other (0.2 s)."""
 SEEK = 25
 """Frames within which a clip's entry is sought (1 s)."""
+SEEK_FAR = 60
+"""Frames within which it is sought where none of the first ones will do (2.4 s)."""
+CLOSE = 0.04
+"""Of the face's width: heads this far apart may be dissolved into each other."""
 SHORTEST = 2 * FADE + 1
 """Frames a clip must have."""
 
@@ -49,6 +54,7 @@ class _Part:
     clip: Footage | None = None
     tick: int = 0
     filmed: bool = False
+    fade: int = FADE
 
     def shot(self, pose: int) -> tuple[Footage, int]:
         if self.clip is None:
@@ -77,9 +83,9 @@ class Walk:
         k = max((k for k, part in enumerate(self._parts) if part.start <= pose), default=0)
         part = self._parts[k]
         before = self._parts[k - 1] if k else None
-        if before is None or before.look is not part.look or pose - part.start >= FADE:
+        if before is None or before.look is not part.look or pose - part.start >= part.fade:
             return Step(part.look, (part.shot(pose),), filmed=part.filmed)
-        share = (pose - part.start + 1) / (FADE + 1)
+        share = (pose - part.start + 1) / (part.fade + 1)
         return Step(part.look, (before.shot(pose), part.shot(pose)), share, part.filmed or before.filmed)
 
     def change(self, look: Look, pose: int) -> None:
@@ -103,13 +109,20 @@ class Walk:
         """
         base = self.look.footage.base
         first = max(pose, self._parts[-1].start + FADE)
-        places = [self.at(first + k).shots[-1][1] for k in range(max(1, seek))]
-        start = first + int(np.argmin(_apart(base.landmarks[places], clip.base.landmarks[0])))
+        far = SEEK_FAR if seek > 1 else 1
+        places = [self.at(first + k).shots[-1][1] for k in range(far)]
+        apart = _apart(base.landmarks[places], clip.base.landmarks[0])
+        close = CLOSE * float(np.ptp(_points(clip.base.landmarks[0])[..., 0]))
+        entry = int(np.argmin(apart[:seek]))
+        if apart[entry] > close:
+            entry = int(np.argmin(apart))
+        start = first + entry
         end = start + clip.base.n
         leave = clip.base.n - FADE
         tick = _nearest(base, clip.base, leave)
-        self._parts.append(_Part(start, self.look, clip, filmed=filmed))
-        self._parts.append(_Part(end - FADE, self.look, tick=tick))
+        back = _apart(base.landmarks[[base.cycle(tick)]], clip.base.landmarks[leave])[0]
+        self._parts.append(_Part(start, self.look, clip, filmed=filmed, fade=FADE if apart[entry] <= close else 0))
+        self._parts.append(_Part(end - FADE, self.look, tick=tick, fade=FADE if back <= close else 0))
         return start, end
 
     def playing(self, pose: int) -> bool:

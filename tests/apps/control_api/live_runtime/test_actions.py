@@ -63,6 +63,20 @@ def test_a_clip_begins_and_ends_where_heads_meet() -> None:
     assert base.base.cycle(0) == 0 and abs(base.base.landmarks[after, 0, 0] - clip.base.landmarks[-1, 0, 0]) <= 5
 
 
+def test_two_heads_far_apart_are_never_laid_over_each_other() -> None:
+    base = footage([float(k) for k in range(200)], mirror=False)
+    walk = Walk(Shown(base))
+    near = footage([45.0] * 20)
+    start, end = walk.play(near, 5)
+    assert base.base.cycle(start) == 45, "sought further where nothing near will do"
+    assert len(walk.at(start).shots) == 2 and len(walk.at(end - 1).shots) == 2
+    strange = footage([400.0] * 20)
+    start, end = walk.play(strange, end + 10)
+    shown = [walk.at(pose) for pose in range(start - 1, end + 5)]
+    assert all(len(step.shots) == 1 for step in shown), "it comes and goes with a cut"
+    assert shown[0].shots[0][0] is base and shown[1].shots[0][0] is strange
+
+
 def test_a_plan_goes_on_after_another_and_is_forgotten_when_passed() -> None:
     base, clip = footage([float(k) for k in range(40)]), footage([10.0] * SHORTEST)
     walk = Walk(Shown(base))
