@@ -1,7 +1,7 @@
 """Fine-tuning of the shipped encoder on a take: a handful of networks in under two minutes of CPU.
 
-Each network is kept from one block of the take; what it says of that block tells the amplitude and the share it earns
-against the linear listener. Together they have seen everything.
+Each network is kept from one block of the take; what it says of that block tells the amplitude of the answers and
+whether it learned at all. Together they have seen everything.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lipbank.shape_ridge import RidgeFit, windows
 from lipbank.shape_stream import AHEAD
 from lipbank.shape_training import NOISES, SEMITONES, Prepared, hear, noisy, pitched
 from lipsync.audio.mel import BANDS
-from lipsync.progress import Progress, work_time
+from lipsync.progress import PartProgress, Progress, work_time
 
 ENCODER = Path(__file__).with_name("encoder") / "encoder.safetensors"
 
@@ -93,19 +93,23 @@ class Nets:
     guesses: NDArray[np.float64]
 
     def share(self, other: NDArray[np.float64], data: Prepared) -> NDArray[np.float64]:
-        """The networks' share (12,) in the average with ``other`` that correlates best, for each of the 12 numbers."""
+        """The networks' share (12,) in the average with ``other``: a quarter, or none if they learned next to nothing.
+
+        Not chosen on the take: a minute of speech is too small a sample, and shares chosen on it, twelve or one, lost
+        in cross-validation against a fixed one. Next to nothing: half of what ``other`` correlates with the mouths.
+        """
         known = np.isfinite(self.guesses).all(1) & np.isfinite(other).all(1)
-        if not known.any():
-            return np.full(DIMENSIONS, 0.5)
-        mine, theirs, wanted = self.guesses[known], other[known], data.outputs[known]
-        wanted = wanted - wanted.mean(0)
-        tries = np.linspace(0.1, 0.5, 5)  # a minute of speech is a small sample to choose twelve shares by
-        scores = []
-        for share in tries:
-            given = share * mine + (1 - share) * theirs
-            given = given - given.mean(0)
-            scores.append((given * wanted).sum(0) / np.sqrt((given**2).sum(0) + 1e-9))
-        return tries[np.argmax(scores, axis=0)]
+        mine, theirs = (_mean_correlation(said[known], data.outputs[known]) for said in (self.guesses, other))
+        return np.full(DIMENSIONS, _SHARE if mine > theirs / 2 else 0.0)
+
+
+def _mean_correlation(given: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
+    """Pearson's correlation of (n, k) with (n, k), on the mean of the k; 0 where there is nothing to compare."""
+    if len(given) < 2:
+        return 0.0
+    given, wanted = given - given.mean(0), wanted - wanted.mean(0)
+    size = np.sqrt((given**2).sum(0) * (wanted**2).sum(0))
+    return float(((given * wanted).sum(0) / np.maximum(size, 1e-12)).mean())
 
 
 def output_weights() -> NDArray[np.float32]:
@@ -263,6 +267,7 @@ class _Crops:
 _LIMIT_S = 180.0
 _WARM = 15
 _NEW_INPUTS = 0.02
+_SHARE = 0.25
 _GUARD = 12
 
 
@@ -277,7 +282,10 @@ def fine_tune(
     progress: Progress,
     deadline: float,
 ) -> Listener:
-    """One network, ``left_out`` pictures (and their surroundings) unseen; stops at ``deadline`` (of ``work_time``)."""
+    """One network, ``left_out`` pictures (and their surroundings) unseen; stops at ``deadline`` (of ``work_time``).
+
+    ``progress`` is told the share done and, as "loss", the error on training crops, smoothed over ten steps or so.
+    """
     torch.manual_seed(seed)
     crops = _Crops(data, voices, left_out, shift=shift, recipe=recipe, seed=seed)
     net = Listener(DIMENSIONS, inputs=voices[0][0][0].shape[1])
@@ -296,7 +304,7 @@ def fine_tune(
         net.freeze_norms()
     weight = torch.from_numpy(output_weights())[None, :, None]
     began = work_time(progress)
-    step = 0
+    step, heard = 0, 0.0
     while step < recipe.steps:
         spent = (work_time(progress) - began) / max(1e-3, deadline - began)
         done = max(step / recipe.steps, spent)
@@ -312,8 +320,10 @@ def fine_tune(
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         step += 1
+        heard = loss.item() if step == 1 else 0.9 * heard + 0.1 * loss.item()
         if step % 10 == 0:
-            progress.check()
+            progress.sample("loss", heard)
+            progress.update(done)
     return net.eval()
 
 
@@ -354,6 +364,7 @@ def fit_nets(data: Prepared, reach: int, budget: Budget, progress: Progress, rec
         for i in range(recipe.nets):
             left_out = data.splits[(2 * i + 1) % len(data.splits)][1]
             deadline = began + limit * (i + 1) / recipe.nets
+            part = PartProgress(progress, 0.05 + 0.95 * i / recipe.nets, 0.05 + 0.95 * (i + 1) / recipe.nets)
             net = fine_tune(
                 data,
                 voices,
@@ -361,13 +372,13 @@ def fit_nets(data: Prepared, reach: int, budget: Budget, progress: Progress, rec
                 shift=shift,
                 recipe=recipe,
                 seed=1000 * budget.seed + i,
-                progress=progress,
+                progress=part,
                 deadline=deadline,
             )
             said = answers(net, data, shift)
             total[left_out] = said[left_out]
             weights.append({name: value.numpy() for name, value in net.folded().items()})
-            progress.update(0.05 + 0.95 * (i + 1) / recipe.nets)
+            part.update(1.0)
         return Nets(weights, shift, total)
     finally:
         torch.set_num_threads(threads)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipbank.bank import FILM, Bank, cut_bank, join_banks, write_film
+from lipbank.checkpoint import Checkpoint
 from lipbank.config import BUNDLE_FORMAT, RenderConfig, SearchConfig
 from lipbank.face import CheekModel
 from lipbank.mouth_space import MouthSpace
@@ -32,32 +34,45 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
 
     ``options.extra["more"]`` may list folders of further prepared takes of the same person: they enlarge the bank and
     what is learned from. ``options.parent`` brings in the mouths of an earlier version's bank, for those of its takes
-    that are gone.
+    that are gone. ``options.extra["work"]`` may name a folder in which finished stages are kept: a training of the same
+    takes and options that is begun again with it goes on after them.
     """
     began = work_time(progress)
     preview = options.preview
     search, render = SearchConfig(), RenderConfig()
-    progress.stage("mouths")
-    space, cheeks, bank = learn_mouths(take, search, PartProgress(progress, 0.0, 0.3 if preview else 0.06))
     more = [load_take(folder) for folder in options.extra.get("more", ())]
-    bank = _enlarged(bank, (take, *more), options.parent, space)
     with tempfile.TemporaryDirectory(prefix="lipbank-") as scratch:
-        folder = Path(scratch)
-        progress.stage("base_clip")
-        write_film(bank, folder / FILM)
-        names = write_base(take, folder, PartProgress(progress, *((0.3, 0.8) if preview else (0.06, 0.14))))
-        progress.stage("listening")
-        if preview:
-            shape = ShapeModel.preview(take, space)
-        else:
+        folder = Path(options.extra.get("work") or scratch)
+        kept = Checkpoint(folder, _made_of((take, *more), options))
+
+        def mouths() -> dict[str, NDArray[Any]]:
+            space, cheeks, bank = learn_mouths(take, search, PartProgress(progress, 0.0, 0.3 if preview else 0.06))
+            bank = _enlarged(bank, (take, *more), options.parent, space)
+            write_film(bank, folder / FILM)
+            return _prefixed(space=space.tensors(), bank=bank.tensors()) | {"cheeks": cheeks.weights}
+
+        def base_clip() -> dict[str, NDArray[Any]]:
+            part = PartProgress(progress, *((0.3, 0.8) if preview else (0.06, 0.14)))
+            return {"names": np.frombuffer(json.dumps(write_base(take, folder, part)).encode(), np.uint8)}
+
+        def listening() -> dict[str, NDArray[Any]]:
+            if preview:
+                return dict(ShapeModel.preview(take, space).tensors())
+            part = PartProgress(progress, 0.14, 0.98)
             shape = ShapeModel.train(
-                take,
-                space,
-                minutes=options.minutes,
-                steps=options.steps,
-                more=more,
-                progress=PartProgress(progress, 0.14, 0.98),
+                take, space, minutes=options.minutes, steps=options.steps, more=more, progress=part
             )
+            return dict(shape.tensors())
+
+        progress.stage("mouths")
+        learned = kept.stage("mouths", mouths, progress)
+        space = MouthSpace.from_tensors({k.removeprefix("space."): v for k, v in learned.items()})
+        count = len(learned["bank.corner"])
+        progress.sample("mouths", float(count))
+        progress.stage("base_clip")
+        names = json.loads(kept.stage("base_clip", base_clip, progress)["names"].tobytes())
+        progress.stage("listening")
+        shape = kept.stage("listening", listening, progress)
         progress.stage("writing")
         extra = options.extra
         manifest = Manifest(
@@ -76,12 +91,12 @@ def train(take: PreparedTake, out: Path, options: TrainOptions, progress: Progre
                 "search": asdict(search),
                 "render": asdict(render),
                 "preview": preview,
-                "mouths": bank.n,
+                "mouths": count,
                 "train_seconds": round(work_time(progress) - began, 1),
             },
         )
         files: dict[str, Path | bytes] = {name: folder / name for name in (FILM, *names)}
-        write_bundle(out, manifest, tensors(space, cheeks, shape, bank), files)
+        write_bundle(out, manifest, learned | _prefixed(shape=shape), files)
     progress.update(1.0)
     return out
 
@@ -127,9 +142,16 @@ def learn_mouths(take: PreparedTake, search: SearchConfig, progress: Progress) -
     return space, cheeks, bank
 
 
-def tensors(space: MouthSpace, cheeks: CheekModel, shape: ShapeModel, bank: Bank) -> dict[str, NDArray[Any]]:
-    """Everything an engine is made of but its films, flat names."""
-    out: dict[str, NDArray[Any]] = {"cheeks": cheeks.weights}
-    for prefix, group in (("space", space.tensors()), ("shape", shape.tensors()), ("bank", bank.tensors())):
-        out.update({f"{prefix}.{name}": value for name, value in group.items()})
-    return out
+def _made_of(takes: Sequence[PreparedTake], options: TrainOptions) -> dict[str, Any]:
+    """What decides a training's stages: what was kept of another one is of no use to it."""
+    return {
+        "format": BUNDLE_FORMAT,
+        "takes": [[str(take.folder), take.n, str(take.meta.get("prepared_at"))] for take in takes],
+        "parent": str(options.parent),
+        "options": [options.preview, options.minutes, options.steps],
+    }
+
+
+def _prefixed(**groups: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Flat names: ``group.name``."""
+    return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,11 +46,12 @@ class TrainAvatar:
             steps=wanted.get("steps"),
             device=_device(wanted.get("device"), self._tools.owner.in_force().device),
             parent=before.parent,
-            extra={"more": [str(folder) for folder in before.folders]} if before.folders else {},
+            extra=self._extra(before, wanted["avatar_id"], job),
         )
         for line in before.left_out:
             progress.log(f"Not learned from again: {line}")
         train_avatar(take, making, wanted["engine"], options, progress)
+        files.remove(self._work(wanted["avatar_id"], job))
         with self._tools.database.read() as session:
             number = next_version(session, wanted["avatar_id"])
         version = registration.Version(
@@ -96,6 +98,7 @@ class TrainAvatar:
         """Take away an avatar of which nothing can be used, and what was made of the version."""
         avatar_id = job.request["avatar_id"]
         self._tools.files.remove(registration.making_folder(self._tools, avatar_id, job))
+        self._tools.files.remove(self._work(avatar_id, job))
 
         def commit(session: Session) -> None:
             row = session.get(AvatarRow, avatar_id)
@@ -104,6 +107,16 @@ class TrainAvatar:
                 emit(session, "system", {"name": "avatar_deleted", "data": {"avatar_id": avatar_id}})
 
         return commit
+
+    def _work(self, avatar_id: str, job: JobRow) -> Path:
+        """Where finished stages wait for the job to be begun again after the studio or the machine went down."""
+        return self._tools.files.version("avatar", avatar_id, f".work-{job.id}")
+
+    def _extra(self, before: Earlier, avatar_id: str, job: JobRow) -> dict[str, Any]:
+        extra: dict[str, Any] = {"work": str(self._work(avatar_id, job))}
+        if before.folders:
+            extra["more"] = [str(folder) for folder in before.folders]
+        return extra
 
     def _begin(self, wanted: dict[str, Any]) -> tuple[TakeRow, ModelRow | None, Earlier]:
         from lipsync.registry import load_engine_class
