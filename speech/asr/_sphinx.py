@@ -5,7 +5,9 @@ interpreter of its own; a live session's clock must not stand still meanwhile.
 
 In: a byte that says what, four bytes of length (little-endian), then as many bytes. ``B`` begins an utterance, ``S``
 is sound (int16, 16 kHz), ``E`` ends the utterance, ``X`` drops it. Out: a JSON object a line, ``{"ready": true}``
-once, then ``{"text", "final", "confidence"}`` for the utterance at hand. The process ends with its input.
+once, then ``{"text", "final", "confidence"}`` for the utterance at hand; the final one also with ``chinese``, the
+phrase that was said and how sure that is, or null. The process ends with its input. ``P`` is what to know from now on,
+JSON: ``{"phrases": [Chinese ones], "english": whether English is heard too}``, answered with ``{"learned": true}``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import json
 import struct
 import sys
 from typing import Any, BinaryIO
+
+import numpy as np
 
 HEAD = struct.Struct("<cI")
 FILLERS = ("<", "[", "+")
@@ -35,16 +39,27 @@ def serve(source: BinaryIO, answer: Any) -> None:
     """Serve until ``source`` ends; ``answer`` takes an object."""
     recogniser = decoder()
     answer({"ready": True})
-    open_, told = False, ""
+    open_, told, english = False, "", True
+    phrases: Any = None
+    sound: list[bytes] = []
     while len(head := source.read(HEAD.size)) == HEAD.size:
         what, length = HEAD.unpack(head)
         data = source.read(length)
-        if what == b"B":
+        if what == b"P":
+            wanted = json.loads(data)
+            phrases, english = learned(wanted["phrases"]), bool(wanted["english"])
+            answer({"learned": True})
+        elif what == b"B":
             if open_:
                 recogniser.end_utt()
             recogniser.start_utt()
             open_, told = True, ""
+            sound.clear()
         elif what == b"S" and open_:
+            if phrases is not None:
+                sound.append(data)
+            if not english:
+                continue
             recogniser.process_raw(data, False, False)
             text = heard(recogniser)
             if text and text != told:
@@ -56,7 +71,25 @@ def serve(source: BinaryIO, answer: Any) -> None:
         elif what == b"E" and open_:
             recogniser.end_utt()
             open_ = False
-            answer({"text": heard(recogniser), "final": True, "confidence": certainty(recogniser)})
+            text, chance = (heard(recogniser), certainty(recogniser)) if english else ("", 0.0)
+            answer({"text": text, "final": True, "confidence": chance, "chinese": meant(phrases, sound)})
+
+
+def learned(texts: list[str]) -> Any:
+    """Chinese phrases by their sound, or None where there are none."""
+    if not texts:
+        return None
+    from speech.asr.chinese import SpokenPhrases
+
+    return SpokenPhrases(texts)
+
+
+def meant(phrases: Any, sound: list[bytes]) -> dict[str, Any] | None:
+    """The Chinese phrase that was said, or None."""
+    if phrases is None:
+        return None
+    found = phrases.nearest(np.frombuffer(b"".join(sound), "<i2").astype(np.float32) / 32768)
+    return {"text": found.text, "confidence": found.confidence} if found is not None and found.taken else None
 
 
 def heard(recogniser: Any) -> str:

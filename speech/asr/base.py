@@ -47,12 +47,14 @@ class Transcript:
         final: Nothing will change any more.
         language: As the recogniser found it; None where it does not say.
         confidence: 0 to 1; None where it does not say.
+        limit: Why nothing was understood, and what would understand it, where that is the recogniser's own limit.
     """
 
     text: str
     final: bool
     language: str | None = None
     confidence: float | None = None
+    limit: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,14 @@
-"""The recogniser every machine has: pocketsphinx in a process of its own, English, offline, words while one speaks."""
+"""The recogniser every machine has, offline, in a process of its own: English by pocketsphinx, words while one speaks.
+
+Of Chinese it knows the phrases of its hints and nothing else (``chinese``): which of them was said, or none.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -25,8 +30,15 @@ from speech.asr.base import (
 )
 from speech.asr.phrases import Phrases
 from speech.errors import SpeechError, SpeechTimeoutError
+from speech.text import HAN
 
 _HEAD = struct.Struct("<cI")
+_LIMIT = (
+    "The local recogniser knows of Chinese only the questions of the knowledge base and other phrases it was given.",
+    "Say one of them, or for free Chinese speech choose the recogniser funasr (a FunASR service), openai (a server of "
+    "transcriptions) or whisper (weights on this machine).",
+)
+_LEARNING_S = 60.0
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -43,14 +55,14 @@ class LocalSettings(AsrSettings):
 
 
 class LocalRecogniser(Recogniser):
-    """English by pocketsphinx, whose model its package carries.
+    """English by pocketsphinx, whose model its package carries, and Chinese phrases by their sound.
 
     Where what was heard sounds nearly like one of the hints' phrases, the phrase is meant: its dictionary knows twenty
     thousand words and mishears some, but seldom all sounds of them.
     """
 
     name = "local"
-    capabilities = AsrCapabilities(languages=("en",), streaming=True)
+    capabilities = AsrCapabilities(languages=("en",), streaming=True, phrase_languages=("zh",))
     Settings = LocalSettings
     settings: LocalSettings
 
@@ -60,6 +72,7 @@ class LocalRecogniser(Recogniser):
         self._turn = asyncio.Lock()
         self._phrases: Phrases | None = None
         self._closed = False
+        self._told: bytes | None = None
 
     async def hear(
         self, sound: AsyncIterator[Pcm], hints: Hints, cancel: asyncio.Event
@@ -68,13 +81,14 @@ class LocalRecogniser(Recogniser):
         async with self._turn:
             await self._prepare(hints)
             process = await self._running()
+            await self._teach(process, hints)
             feeding = asyncio.create_task(self._feed(process, sound), name="asr-feed")
             whole = False
             try:
                 while not whole:
                     said = await self._said(process, feeding)
                     whole = bool(said["final"])
-                    yield self._meant(said)
+                    yield self._meant(said, hints)
             finally:
                 if not feeding.done():
                     feeding.cancel()
@@ -89,13 +103,13 @@ class LocalRecogniser(Recogniser):
             await self._running()
         except SpeechError as error:
             return AsrCheck(False, error.message, error.remedy, {"code": error.code})
-        return AsrCheck(True, "The local recogniser hears English.")
+        return AsrCheck(True, "The local recogniser hears English, and of Chinese the phrases it is given.")
 
     async def warm_up(self, hints: Hints) -> None:
         """Start the process and learn how the phrases sound."""
         async with self._turn:
             await self._prepare(hints)
-            await self._running()
+            await self._teach(await self._running(), hints)
 
     async def close(self) -> None:
         """End the process."""
@@ -106,8 +120,37 @@ class LocalRecogniser(Recogniser):
         if self._phrases is None or self._phrases.texts != hints.phrases:
             self._phrases = await asyncio.to_thread(Phrases, hints.phrases)
 
-    def _meant(self, said: dict[str, object]) -> Transcript:
+    async def _teach(self, process: Process, hints: Hints) -> None:
+        """Tell the process which Chinese phrases there are, where it does not know; sound waits meanwhile."""
+        texts = [text for text in hints.phrases if re.search(f"[{HAN}]", text)] if hints.language != "en" else []
+        wanted = json.dumps({"phrases": texts, "english": hints.language != "zh"}).encode()
+        if wanted != self._told:
+            self._told = None
+            try:
+                await _write(process, b"P", wanted)
+                async with asyncio.timeout(_LEARNING_S):
+                    line = await _reader(process).readline()
+            except TimeoutError as error:
+                await self._end()
+                raise SpeechTimeoutError(self.name, "The phrases are not learned.", "Give it fewer.") from error
+            except asyncio.CancelledError:
+                # Its answer would be taken for words.
+                await self._end()
+                raise
+            except (BrokenPipeError, ConnectionResetError) as error:
+                raise SpeechError(self.name, "The local recogniser ended by itself.", "Say it again.") from error
+            if b"learned" not in line:
+                await self._end()
+                raise SpeechError(self.name, "The local recogniser ended by itself.", "Say it again.")
+            self._told = wanted
+
+    def _meant(self, said: dict[str, object], hints: Hints) -> Transcript:
         text, final = str(said["text"]), bool(said["final"])
+        chinese = said.get("chinese")
+        if isinstance(chinese, dict):
+            return Transcript(str(chinese["text"]), final, "zh", float(chinese["confidence"]))
+        if hints.language == "zh":
+            return Transcript("", final, limit=_LIMIT)
         chance = said.get("confidence")
         found = self._phrases.nearest(text, self.settings.likeness) if self._phrases is not None else None
         if found is not None and (final or found.likeness > 0.9):
@@ -120,9 +163,16 @@ class LocalRecogniser(Recogniser):
         if self._process is not None and self._process.returncode is None:
             return self._process
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "speech.asr._sphinx", cwd=_ROOT, stdin=PIPE, stdout=PIPE
+            sys.executable,
+            "-m",
+            "speech.asr._sphinx",
+            cwd=_ROOT,
+            stdin=PIPE,
+            stdout=PIPE,
+            # Its threads would fight with those that draw.
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
-        self._process = process
+        self._process, self._told = process, None
         try:
             async with asyncio.timeout(30):
                 line = await _reader(process).readline()
@@ -170,6 +220,7 @@ class LocalRecogniser(Recogniser):
 
     async def _end(self) -> None:
         process, self._process = self._process, None
+        self._told = None
         if process is None:
             return
         if process.returncode is None:

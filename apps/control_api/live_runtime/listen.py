@@ -116,6 +116,7 @@ class Listener:
         self._count = 0
         self._failed: Exception | None = None
         self._ready = Readiness()
+        self._limit_told = False
         self._device: tuple[DeviceMicrophone, Microphone] | None = None
         self._speaker: Speaker | None = None
         self._tell: Callable[..., None] = _nobody
@@ -318,6 +319,7 @@ class Listener:
             loop = asyncio.get_running_loop()
             spent = 0.0 if utterance.ended_at is None else (loop.time() - utterance.ended_at) * 1000
             self._tell_words(utterance, transcript)
+            self._tell_limit(transcript, utterance.number)
             if not transcript.text or self.spec.act == "tell":
                 return
             act = speaker.chat if self.spec.act == "chat" else speaker.say
@@ -328,9 +330,18 @@ class Listener:
             _LOG.warning("an utterance was not understood", exc_info=error)
             if self._utterance is utterance:
                 self._utterance = self._floor = None
-            if self._ready.failed(not isinstance(error, StudioError) or error.may_retry):
+            if self._ready.failed(not isinstance(error, SpeechError) or error.may_retry):
                 self.warn(error, utterance.number)
             self._tell_words(utterance, Transcript("", True))
+
+    def _tell_limit(self, transcript: Transcript, number: int) -> None:
+        """Tell once a session what the recogniser cannot do."""
+        if transcript.limit is not None and not self._limit_told:
+            self._limit_told = True
+            message, remedy = transcript.limit
+            self._tell(
+                "warning", code="speech_limited", message=message, remedy=remedy, stage="recognise", utterance=number
+            )
 
     def warn(self, error: Exception, utterance: int = 0) -> None:
         """Tell that listening failed."""

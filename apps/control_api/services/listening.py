@@ -19,6 +19,14 @@ COMMON = (
     "Thank you.",
     "Thank you very much.",
     "Goodbye.",
+    "你好",
+    "你是谁",
+    "你叫什么名字",
+    "你能做什么",
+    "现在几点了",
+    "今天星期几",
+    "谢谢你",
+    "再见",
 )
 """What the studio's own rules answer, so people will say it."""
 
@@ -99,6 +107,7 @@ def recognisers() -> list[dict[str, Any]]:
         about: dict[str, Any] = {
             "name": name,
             "languages": [],
+            "phrase_languages": [],
             "streaming": False,
             "needs_network": False,
             "needs_download": False,
@@ -107,6 +116,7 @@ def recognisers() -> list[dict[str, Any]]:
             known = registry.load_class(name).capabilities
             about |= {
                 "languages": list(known.languages),
+                "phrase_languages": list(known.phrase_languages),
                 "streaming": known.streaming,
                 "needs_network": known.needs_network,
                 "needs_download": known.needs_download,

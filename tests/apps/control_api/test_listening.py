@@ -84,6 +84,8 @@ async def test_recognisers_are_listed_with_what_they_need(api: Api) -> None:
     by_name = {item["name"]: item for item in items}
     assert items[0]["name"] == "local"
     assert by_name["local"]["languages"] == ["en"]
+    assert by_name["local"]["phrase_languages"] == ["zh"], "of Chinese only what it is given"
+    assert by_name["funasr"]["phrase_languages"] == []
     assert not by_name["local"]["needs_network"] and not by_name["local"]["needs_download"]
     assert by_name["funasr"]["needs_network"] and by_name["whisper"]["needs_download"]
 

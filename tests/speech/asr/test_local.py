@@ -10,7 +10,7 @@ import pytest
 
 from lipsync.media.audio import resample
 from speech.asr.base import RATE, Hints, Pcm, Transcript
-from speech.asr.local import LocalRecogniser
+from speech.asr.local import LocalRecogniser, LocalSettings
 from speech.asr.phrases import Phrases, phones
 from speech.errors import SpeechError
 from speech.tts.espeak import Prosody, library
@@ -82,6 +82,26 @@ async def test_a_process_that_dies_or_is_cancelled_is_followed_by_another() -> N
     await recogniser.close()
     with pytest.raises(SpeechError):
         await heard(recogniser, sound)
+
+
+async def test_of_chinese_it_knows_the_phrases_it_is_given_and_says_so_of_the_rest() -> None:
+    recogniser = LocalRecogniser(LocalSettings(patience_s=30))
+    known = ("电池能用多久？", "怎么退货？", "有没有优惠？", "你是谁？", *PHRASES[:1])
+
+    async def said(text: str, language: str, voice: str) -> Transcript:
+        sound = pieces(spoken(text, voice))
+        return [t async for t in recogniser.recognise(sound, Hints(language, known), asyncio.Event())][-1]
+
+    for text, voice in zip(known[:4], ("cmn+m1", "cmn+linda", "cmn+f5", "cmn+m7"), strict=True):
+        got = await said(text, "zh", voice)
+        assert (got.text, got.language, got.final) == (text, "zh", True)
+        assert got.confidence is not None and got.confidence > 0.5
+    other = await said("周末我们打算去山里爬山", "zh", "cmn+m1")
+    assert (other.text, other.final) == ("", True)
+    assert other.limit is not None and "funasr" in other.limit[1]
+    assert (await said(known[0], "auto", "cmn+f5")).text == known[0], "either language"
+    assert (await said(PHRASES[0], "auto", "en-us+m3")).text == PHRASES[0]
+    await recogniser.close()
 
 
 def test_phrases_are_told_apart_by_sound() -> None:

@@ -67,6 +67,7 @@ class RecogniserInfo(Wire):
 
     name: str
     languages: list[str]
+    phrase_languages: list[str] = Field(description="In these only the phrases it was given are told apart.")
     streaming: bool = Field(description="Guesses come while somebody still speaks.")
     needs_network: bool
     needs_download: bool

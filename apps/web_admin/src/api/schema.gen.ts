@@ -3342,6 +3342,11 @@ export interface components {
             /** Needs Network */
             needs_network: boolean;
             /**
+             * Phrase Languages
+             * @description In these only the phrases it was given are told apart.
+             */
+            phrase_languages: string[];
+            /**
              * Problem
              * @description Why it cannot be used here.
              */
