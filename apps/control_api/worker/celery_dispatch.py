@@ -55,6 +55,8 @@ def make_app(settings: Settings) -> Celery:
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A job holds its lease by the database: that Redis went away is no reason to stop it.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             "queue_order_strategy": "priority",
             # A message of a dead worker comes back after this long. One of a long job does too, and finds nothing.
