@@ -46,6 +46,7 @@ class Oversleeper:
 
     def __init__(self, seed: int = 0) -> None:
         self.now = 0.0
+        self.standstills: list[float] = []
         self._chance = random.Random(seed)
 
     def time(self) -> float:
@@ -53,7 +54,11 @@ class Oversleeper:
 
     async def sleep(self, seconds: float) -> None:
         extra = self._chance.random()
-        self.now += seconds + (extra * 20_000 % 1.0 if extra < 1 / 20_000 else extra * 0.004)
+        standstill = extra < 1 / 20_000
+        late = extra * 20_000 % 1.0 if standstill else extra * 0.004
+        if standstill:
+            self.standstills.append(late)
+        self.now += seconds + late
 
 
 class SlowLook:

@@ -12,7 +12,7 @@ import pytest
 from aiortc.codecs.opus import OpusEncoder
 from aiortc.codecs.vpx import Vp8Encoder
 
-from apps.control_api.live_runtime.clock import Clock
+from apps.control_api.live_runtime.clock import STANDSTILL_S, Clock
 from apps.control_api.live_runtime.frames import FRAME_SAMPLES, DrivenFrame, MediaFrame, PacketFrame
 from apps.control_api.live_runtime.painter import FIRST_BATCH, Painter
 from apps.control_api.live_runtime.playout import MAX_START, Playout
@@ -187,7 +187,9 @@ def test_hours_do_not_drift(hours: int) -> None:
     coroutine = clock.run()
     with pytest.raises(DayIsOverError):
         coroutine.send(None)
-    assert len(wall) == pytest.approx(hours * 3600 * 25, rel=0.003) and spoken > 25_000 * hours
+    # What is missing is what the machine slept through, and not one picture more.
+    assert abs(len(wall) + clock.skipped - hours * 3600 * 25) <= 1 and spoken > 25_000 * hours
+    assert clock.skipped <= sum(slept * 25 for slept in timer.standstills if slept > STANDSTILL_S)
     assert not any(offsets), "a picture is shown with another piece of sound"
     late = np.array(wall)
     assert abs(late.mean()) <= 0.015 and np.percentile(np.abs(late), 95) <= 0.030
