@@ -10,19 +10,16 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.dataset.check_sound import check_sound, check_voice, offset_of, speech_by_picture, speech_energy
+from lipsync.dataset.check_mouth import FaceSeries, check_fit, check_mouth
+from lipsync.dataset.check_sound import check_sound, check_voice
 from lipsync.dataset.findings import TakeReport
 from lipsync.engine import FPS
 from lipsync.media.video import MediaError, VideoInfo, probe
-
-if TYPE_CHECKING:
-    from lipsync.dataset.check_picture import FaceSeries
 
 _REASONS = {
     "missing": "file_missing",
@@ -128,52 +125,13 @@ def _check_pictures(
         return
     frames = int(min(seen.last * FPS, pcm.size / 640))
     starts = [0] if frames <= 2 * _WINDOW else [frames // 8, frames // 2 - _WINDOW // 2, frames * 7 // 8 - _WINDOW]
-    series = []
+    series: list[FaceSeries] = []
     for start in starts:
         series += follow_mouth(video, [start], _WINDOW if len(starts) > 1 else frames)
         if time.monotonic() > deadline:
             break
-    _check_sync(report, series, pcm)
-
-
-def _check_sync(report: TakeReport, series: list[FaceSeries], pcm: NDArray[np.float32]) -> None:
-    """Lips against sound. A person's lips lead or trail by up to 80 ms, so only more than that counts."""
-    energy, speech = speech_energy(pcm), speech_by_picture(pcm)
-    lips, sounds, spoken = [], [], []
-    offsets = []
-    for part in series:
-        sound = energy[part.start : part.start + part.gap.size]
-        if sound.size < 2 * FPS:
-            continue
-        height = part.height[: sound.size]
-        spoken.append(part.gap[: sound.size][speech[part.start : part.start + sound.size]])
-        # A pause between parts, so that one sweep can weigh all of them without mixing them.
-        lips += [height, np.full(20, np.nan, np.float32)]
-        sounds += [sound, np.full(20, sound.min(), np.float32)]
-        offset, _, confidence = offset_of(height, sound)
-        if confidence > 0.3:
-            offsets.append(offset)
-    if not lips:
-        return
-    moving = np.concatenate(spoken)
-    moving = moving[np.isfinite(moving)]
-    if moving.size > FPS:
-        opened = float(np.percentile(moving, 90) - np.percentile(moving, 10))
-        report.add("mouth_still", "ok" if opened > 0.02 else "warning", opened, "> 0.02")
-    offset, r, confidence = offset_of(np.concatenate(lips), np.concatenate(sounds))
-    report.info["sync"] = {
-        "offset_ms": round(offset * 1000),
-        "correlation": round(r, 3),
-        "confidence": round(confidence, 2),
-        "parts_ms": [round(o * 1000) for o in offsets],
-    }
-    if confidence < 0.2:
-        report.add("sync_unsure", "warning", r, ">= 0.3")
-        return
-    bearable = (-320.0, 320.0) if confidence > 0.6 else (None, None)
-    report.grade("sync_offset", float(round(offset * 1000)), warn=(-125.0, 125.0), error=bearable)
-    if len(offsets) > 1 and max(offsets) - min(offsets) > 0.15:
-        report.add("sync_jumps", "warning", round((max(offsets) - min(offsets)) * 1000), "<= 150")
+    check_mouth(report, series, pcm)
+    check_fit(report, series, pcm)
 
 
 def _afford(deadline: float, each: float) -> int:

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsync.dataset.check_mouth import FaceSeries, series_of
 from lipsync.dataset.findings import TakeReport
-from lipsync.face.landmarks import EYE_LEFT, EYE_RIGHT, OVAL, FaceTracker, inner_gap, lip_height
+from lipsync.face.landmarks import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER, OVAL, FaceTracker
 from lipsync.media.matting import Keyer, Screen, fit_screen
 from lipsync.media.video import read_frames
 
 Picture = NDArray[np.uint8]
 _PATCH = 32
+_NO_LIPS = 3.0
 _TOO_DARK = 40.0
 """Mean level of a face under which there is no texture to be seen, whoever it is."""
-
-
-@dataclass
-class FaceSeries:
-    """The mouth through one stretch of a take.
-
-    Attributes:
-        start: First picture, 25 a second.
-        gap: Opening of the inner lips over the eyes' distance, NaN without a face, (n,).
-        height: Height of the mouth with its lips, likewise.
-    """
-
-    start: int
-    gap: NDArray[np.float32]
-    height: NDArray[np.float32]
 
 
 def check_faces(report: TakeReport, samples: Sequence[Picture], scale: float) -> bool:
@@ -75,6 +61,8 @@ def check_faces(report: TakeReport, samples: Sequence[Picture], scale: float) ->
     _check_light(report, faces)
     covered = _covered(faces)
     report.grade("mouth_covered", covered, warn=(None, 0.03), error=(None, 0.5))
+    hidden = float(np.mean([lip_contrast(picture, face) < _NO_LIPS for picture, face in faces]))
+    report.grade("mouth_hidden", hidden, warn=(None, 0.2), error=(None, 0.6))
     motion = _motion(samples)
     report.add("still_picture", "ok" if motion > 0.15 else "error", motion, "> 0.15")
     return True
@@ -114,12 +102,8 @@ def follow_mouth(video: Path, starts: Sequence[int], length: int) -> list[FaceSe
     out = []
     for start in starts:
         with FaceTracker() as tracker:
-            gaps, heights = [], []
-            for picture in read_frames(video, start, start + length):
-                face = tracker.track(_bounded(picture))
-                gaps.append(float(inner_gap(face)) if face is not None else np.nan)
-                heights.append(float(lip_height(face)) if face is not None else np.nan)
-        out.append(FaceSeries(start, np.array(gaps, np.float32), np.array(heights, np.float32)))
+            faces = [tracker.track(_bounded(picture)) for picture in read_frames(video, start, start + length)]
+        out.append(series_of(faces, start))
     return out
 
 
@@ -214,6 +198,29 @@ def _covered(faces: Sequence[tuple[Picture, NDArray[np.float32]]]) -> float:
     usual = np.median(stack, axis=0)
     distance = np.abs(stack - usual).mean((1, 2, 3))
     return float((distance > max(22.0, 5.0 * float(np.median(distance)))).mean())
+
+
+def lip_contrast(picture: Picture, face: NDArray[np.floating]) -> float:
+    """How far the lips' colour is from that of the skin round them, in levels of Lab.
+
+    Lips give 7 to 60, by the light; under a mask the tracker puts a mouth where there is none, and that gives under 1.
+    """
+    eyes = float(np.linalg.norm(face[EYE_RIGHT, :2] - face[EYE_LEFT, :2]))
+
+    def area(ids: tuple[int, ...]) -> Picture:
+        mask = np.zeros(picture.shape[:2], np.uint8)
+        cv2.fillPoly(mask, [np.round(face[list(ids), :2]).astype(np.int32)], (1,))
+        return mask
+
+    one = np.ones((3, 3), np.uint8)
+    wide = max(5, round(eyes * 0.12))
+    whole = area(LIPS_OUTER)
+    ring = cv2.subtract(cv2.dilate(whole, np.ones((wide, wide), np.uint8)), cv2.dilate(whole, one))
+    lips = cv2.subtract(cv2.erode(whole, one), area(LIPS_INNER))
+    if lips.sum() < 12 or ring.sum() < 12:
+        return float("inf")  # too small to tell
+    lab = cv2.cvtColor(picture, cv2.COLOR_BGR2LAB)
+    return float(np.linalg.norm(lab[lips > 0].mean(0) - lab[ring > 0].mean(0)))
 
 
 def _motion(samples: Sequence[Picture]) -> float:

@@ -28,6 +28,7 @@ SHARES = frozenset(
         "face_edge",
         "clipping",
         "mouth_covered",
+        "mouth_hidden",
         "screen_holes",
         "person_edge",
         "face_texture",
@@ -311,6 +312,46 @@ TEXTS: dict[str, Text] = {
         ("讲话时嘴在动。", "The mouth moves while speech is heard."),
         ("有讲话声，但嘴几乎不动。", "Speech is heard but the mouth hardly moves."),
         ("请录制本人讲话的画面，不要使用配音。", "Record yourself speaking; no dubbing."),
+    ),
+    "mouth_hidden": _text(
+        ("能看到嘴唇。", "The lips can be seen."),
+        ("{value} 的画面中看不到嘴唇。", "No lips can be seen in {value} of the pictures."),
+        ("请摘下口罩，整张嘴要始终可见。", "Take off the mask; the whole mouth has to be in view all the time."),
+    ),
+    "mouth_shut": _text(
+        ("嘴会张开。", "The mouth opens."),
+        (
+            "嘴从未张开，素材里没有张开的嘴可用来画出说话。",
+            "The mouth never opens: there is no open mouth to draw speech with.",
+        ),
+        (
+            "请重新录制：对着镜头清楚地朗读至少一分钟，不要遮住嘴。",
+            "Record again: read aloud and clearly for at least a minute, with nothing before the mouth.",
+        ),
+    ),
+    "mouth_moves_unheard": _text(
+        ("不讲话时嘴是静止的。", "The mouth rests while nothing is said."),
+        (
+            "没有讲话时嘴也在动（是讲话时的 {value} 倍）：在咀嚼，还是声音不全？",
+            "The mouth moves while nothing is said ({value} times as much as in speech): chewing, or sound missing?",
+        ),
+        ("录制时请不要吃东西，停顿时闭上嘴。", "Do not eat while recording; keep the mouth shut in pauses."),
+    ),
+    "joined_clips": _text(
+        ("一次拍摄，没有剪接。", "One shot without cuts."),
+        ("画面有 {value} 处剪接，头部位置突然跳动。", "The film is cut in {value} places: the head jumps there."),
+        (
+            "请使用一次拍摄完成的视频；剪接处待机画面会跳动。",
+            "Use one uncut recording; the idle picture jumps where it was cut.",
+        ),
+    ),
+    "usable_speech": _text(
+        ("{value} 秒的画面既有脸又有讲话声。", "{value} s show the face while it speaks."),
+        (
+            "只有 {value} 秒的画面既有脸又有讲话声，建议{wanted}。",
+            "Only {value} s show the face while it speaks; it should be {wanted}.",
+        ),
+        ("请对着镜头讲话至少一分钟。", "Speak to the camera for at least a minute."),
     ),
     "sync_offset": _text(
         ("声音与画面相差 {value} 毫秒。", "Sound and picture are {value} ms apart."),

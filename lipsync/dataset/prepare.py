@@ -73,13 +73,7 @@ def prepare_take(
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(folder)
     report = report if report is not None else _checked(source, voice, PartProgress(progress, 0.0, 0.15))
-    reasons = [f for f in report.get("findings", []) if f.get("severity") == "error"]
-    if reasons:
-        raise InvalidInputError(
-            "The take cannot be used: " + "; ".join(r["message"]["en"] for r in reasons),
-            "Follow the remedies and record again.",
-            {"reasons": reasons},
-        )
+    _refuse(report.get("findings", []))
     _need_space(source, folder.parent)
     aside = folder.parent / f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.making"
     aside.mkdir()
@@ -132,9 +126,38 @@ def _make(source: Path, voice: Path | None, aside: Path, report: dict[str, Any],
         "face_embedding": sampled,
         "prepared_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    (aside / REPORT).write_text(json.dumps(report, ensure_ascii=False), "utf-8")
+    whole = _judged(tracked.faces, pcm)
+    _refuse(whole["findings"])
+    (aside / REPORT).write_text(json.dumps(merge(report, whole), ensure_ascii=False), "utf-8")
     # Last, for it is what makes the folder a take.
     (aside / META).write_text(json.dumps(meta, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _refuse(findings: list[dict[str, Any]]) -> None:
+    reasons = [f for f in findings if f.get("severity") == "error"]
+    if reasons:
+        raise InvalidInputError(
+            "The take cannot be used: " + "; ".join(r["message"]["en"] for r in reasons),
+            "Follow the remedies and record again.",
+            {"reasons": reasons},
+        )
+
+
+def _judged(faces: list[NDArray[np.float32] | None], pcm: NDArray[np.float32]) -> dict[str, Any]:
+    """What every picture of the mouth tells, where the check looked at stretches."""
+    from lipsync.dataset.check_mouth import check_prepared
+    from lipsync.dataset.findings import TakeReport
+
+    whole = TakeReport()
+    check_prepared(whole, faces, pcm)
+    return whole.as_dict()
+
+
+def merge(report: dict[str, Any], newer: dict[str, Any]) -> dict[str, Any]:
+    """A report in which the newer one's findings take the place of those of the same code."""
+    codes = {f["code"] for f in newer["findings"]}
+    findings = [f for f in report.get("findings", []) if f["code"] not in codes] + newer["findings"]
+    return {**report, "ok": not any(f["severity"] == "error" for f in findings), "findings": findings}
 
 
 def _learn(video: Path, frames: int) -> tuple[list[float], Screen]:

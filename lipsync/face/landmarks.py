@@ -14,6 +14,9 @@ UPPER_LIP, LOWER_LIP = 13, 14
 """Middle of the inner lips, upper and lower."""
 MOUTH_LEFT, MOUTH_RIGHT = 78, 308
 """Inner corners of the mouth, as seen in the picture."""
+LIPS_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
+LIPS_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+"""Rings round the inner and the outer lip."""
 EYE_LEFT, EYE_RIGHT = 33, 263
 """Outer corners of the eyes, as seen in the picture."""
 OVAL = (

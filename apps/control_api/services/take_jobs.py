@@ -49,6 +49,7 @@ class PrepareTake:
             done.state, done.updated_at = "prepared", now()
             done.mic_profile = take.meta.get("mic_profile") or done.mic_profile
             done.chroma_info = take.meta.get("chroma_info") or done.chroma_info
+            done.report = {**done.report, **take.report}  # every picture was looked at, where the check saw some
             done.face_embedding = take.meta.get("face_embedding") or []
             done.face_id = _face_id(session, done)
             if preview is not None:

@@ -27,7 +27,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     meta: dict[str, Any] = {"mic_profile": {"snr_db": 33.0}, "chroma_info": {"kind": "green", "tolerance": [0.1, 0.9]}}
 
     def prepare(video: Path, voice: Path | None, folder: Path, progress: Any, report: Any) -> Any:
-        return SimpleNamespace(n=50, fps=25, width=64, height=64, meta=dict(meta))
+        return SimpleNamespace(n=50, fps=25, width=64, height=64, meta=dict(meta), report={})
 
     async def check(self: Takes, video: Path, voice: Path | None) -> dict[str, Any]:
         return dict(REPORT_OK)

@@ -261,7 +261,11 @@ def test_broken_pictures_in_a_long_file_end_in_time(tmp_path: Path) -> None:
 def test_the_measuring_take_passes_with_warnings_at_most(green_take: Path) -> None:
     report = check_take(green_take)
     assert report.ok
-    assert {f.code for f in report.findings if f.severity == "warning"} == {"resolution", "silence_ends"}
+    assert {f.code for f in report.findings if f.severity == "warning"} == {
+        "resolution",
+        "silence_ends",
+        "joined_clips",
+    }
     assert abs(report.info["sync"]["offset_ms"]) < 60
 
 

@@ -111,7 +111,11 @@ def test_its_metadata_are_those_named(prepared: tuple[PreparedTake, Watched]) ->
     assert meta["chroma_info"]["kind"] == "green" and len(meta["chroma_info"]["tolerance"]) == 2
     assert {"noise_floor_dbfs", "loudness_lufs", "bandwidth_hz", "clipped_share"} <= set(meta["mic_profile"])
     assert len(meta["face_embedding"]) == 256 and meta["source"]["codec"] == "h264"
-    assert prepared[0].report == CHECKED
+    report = prepared[0].report
+    found = {f["code"]: f["severity"] for f in report["findings"]}
+    assert report["ok"] and {"mouth_shut", "joined_clips", "usable_speech"} <= set(found)
+    assert found["joined_clips"] == "ok" and found["mouth_shut"] == "ok"
+    assert {**report, "findings": []} == CHECKED
 
 
 def test_30_pictures_a_second_are_brought_to_25_in_step(demo_take: Path, tmp_path: Path) -> None:
