@@ -182,7 +182,7 @@ class EarStream:
         if self._states is not None:
             parts.append(np.zeros(COMPONENTS, np.float32))
         self.pad = np.concatenate(parts)
-        self._forget_throat()
+        self._begin()
 
     def get_used_to(self, pcm: NDArray[np.float32]) -> None:
         """Begin with the voice of this sound as the ordinary one instead of the take's."""
@@ -193,16 +193,30 @@ class EarStream:
             self._phones.get_used_to(pcm, mel.mean(1) > voice.level - ACTIVE_UNDER_LEVEL)
 
     def reset(self) -> None:
-        """Forget the sound so far."""
+        """Forget the sound so far, but not another throat that was found: who spoke last most likely speaks next."""
         self._features.reset()
         if self._phones is not None:
             self._phones.reset()
         if self._states is not None:
             self._states.reset()
-        self._forget_throat()
+        last, power = self.throat, self._power
+        self._begin()
+        if last:
+            self._last = last
+            self._listen_as(last, power)
 
-    def _forget_throat(self) -> None:
-        self.throat = 0.0
+    def _listen_as(self, throat: float, power: NDArray[np.float32]) -> None:
+        """Hear what comes as from this throat, whose speech so far had these spectra (n, 257)."""
+        self.throat, self._power = throat, power
+        self._features.listen_as(throat, power)
+        if self._phones is not None:
+            self._phones.listen_as(throat, power)
+        if self._states is not None:
+            self._states.listen_as(throat)
+
+    def _begin(self) -> None:
+        self.throat = self._last = 0.0
+        self._power = np.empty((0, 0), np.float32)
         self._samples = 0
         self._spoken: list[NDArray[np.float32]] = []
         self._frames = 0
@@ -258,11 +272,7 @@ class EarStream:
         if self._foreign < _FOREIGN_ENOUGH and self.throat == 0:
             return
         power = np.stack(self._spoken[:: max(1, len(self._spoken) // _JUDGED_ON)])
-        doubt = (THROATS / _USUAL_THROATS) ** 2 * _DOUBT_FRAMES / self._frames
+        doubt = ((THROATS - self._last) / _USUAL_THROATS) ** 2 * _DOUBT_FRAMES / self._frames
         throat = float(THROATS[(self._phones.throat_of(power) - doubt).argmax()])
         if throat != self.throat:
-            self.throat = throat
-            self._features.listen_as(throat, power)
-            self._phones.listen_as(throat, power)
-            if self._states is not None:
-                self._states.listen_as(throat)
+            self._listen_as(throat, power)

@@ -112,9 +112,9 @@ class RidgeFit:
         self._values = np.maximum(values, 0)
         self._answer = self._turn.T @ (counted.T @ (y - self.centre))
 
-    def weights(self, strengths: Array) -> tuple[Array, Array]:
-        """Matrix (d, k) and offset (k,) on unscaled inputs for ridges of ``strengths`` (k,)."""
-        matrix = self._turn @ (self._answer / (self._values[:, None] + strengths)) / self.scale[:, None]
+    def weights(self, strength: float | Array) -> tuple[Array, Array]:
+        """Matrix (d, k) and offset (k,) on unscaled inputs for a ridge of ``strength``, one for all outputs or (k,)."""
+        matrix = self._turn @ (self._answer / (self._values[:, None] + strength)) / self.scale[:, None]
         return matrix, self.centre - self.mean @ matrix
 
 
@@ -133,10 +133,11 @@ def choose_strength(
     outputs: NDArray[np.floating],
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
     emphasis: Array | None = None,
-) -> tuple[Array, Array]:
-    """For each output the ridge strength of the best out-of-fold answers, and these answers.
+) -> tuple[float, Array]:
+    """The ridge strength of the best out-of-fold answers, and these answers.
 
-    Best is what correlates best: the amplitude a strong ridge takes away is given back afterwards.
+    Best is what correlates best, on the mean of all outputs: the amplitude a strong ridge takes away is given back
+    afterwards, and a minute of speech is too small a sample to choose a strength for each output by.
 
     Args:
         hearings: The same pictures heard in several ways, each (n, d); all are learned from, the first is tested on.
@@ -146,20 +147,20 @@ def choose_strength(
         emphasis: As in ``RidgeFit``.
 
     Returns:
-        The strengths (k,), and float64 (n, k), NaN where no fold tested.
+        The strength, and float64 (n, k), NaN where no fold tested.
     """
     guesses = np.full((len(STRENGTHS), *outputs.shape), np.nan)
     for train, test in splits:
         fit = fit_hearings([h[train] for h in hearings], weights, outputs[train], emphasis)
         for i, strength in enumerate(STRENGTHS):
-            matrix, offset = fit.weights(np.full(outputs.shape[1], strength))
+            matrix, offset = fit.weights(strength)
             guesses[i, test] = hearings[0][test] @ matrix + offset
     known = np.isfinite(guesses[0]).all(1)
     wanted = outputs[known] - outputs[known].mean(0)
     given = guesses[:, known] - guesses[:, known].mean(1, keepdims=True)
     scores = (given * wanted).sum(1) / np.sqrt((given**2).sum(1) * (wanted**2).sum(0) + 1e-9)
-    best = scores.argmax(0)
-    return np.array(STRENGTHS)[best], np.take_along_axis(guesses, best[None, None], axis=0)[0]
+    best = int(scores.mean(1).argmax())
+    return STRENGTHS[best], guesses[best]
 
 
 def fit_hearings(

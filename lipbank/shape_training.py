@@ -1,7 +1,7 @@
 """How a shape model is fitted to takes. Imported only to fit; torch only to train networks.
 
-Everything is chosen inside the training frames: the ridge's strength and the amplitude's gain by blocked folds, the
-share of the networks by how they do on frames each of them was not shown.
+Everything is chosen inside the training frames: the ridge's strength by blocked folds, the amplitude's gain by answers
+on frames that were not learned from.
 """
 
 from __future__ import annotations
@@ -238,15 +238,15 @@ class Ridge:
 def fit_ridge(data: Prepared) -> Ridge:
     """Fit the linear listener."""
     counts = [1.0] + [NOISY_COUNTS] * len(NOISES)
-    strengths, guesses = choose_strength(data.hearings, counts, data.outputs, data.splits, data.emphasis)
-    own = fit_hearings(data.hearings, counts, data.outputs, data.emphasis).weights(strengths)
+    strength, guesses = choose_strength(data.hearings, counts, data.outputs, data.splits, data.emphasis)
+    own = fit_hearings(data.hearings, counts, data.outputs, data.emphasis).weights(strength)
     if not data.others:
         return Ridge(own, own, guesses)
     hearings = [*data.hearings, *data.others]
     all_counts = counts + [THROAT_COUNTS] * len(data.others)
     # As many times the rows, as many times the ridge.
     foreign = fit_hearings(hearings, all_counts, data.outputs, data.emphasis).weights(
-        strengths * sum(all_counts) / sum(counts)
+        strength * sum(all_counts) / sum(counts)
     )
     return Ridge(own, foreign, guesses)
 
