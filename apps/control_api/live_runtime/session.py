@@ -120,6 +120,7 @@ class LiveSession:
             look=look,
             on_error=self._stage_failed,
             on_text=self.scene.heard,
+            on_reply=self._emit,
         )
         self._intake = Intake(self.turns, self.line, limits, lambda turn: self._emit("turn_started", turn=turn))
         tell_of_fallback(tts, self._emit)

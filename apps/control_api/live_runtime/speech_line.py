@@ -10,7 +10,7 @@ from apps.control_api.live_runtime.look import Look
 from apps.control_api.live_runtime.playout import Playout
 from apps.control_api.live_runtime.stage import OnError, Stage, StageRunner
 from apps.control_api.live_runtime.stages.animate import AnimateStage
-from apps.control_api.live_runtime.stages.reply import Replier, ReplyStage
+from apps.control_api.live_runtime.stages.reply import Replier, ReplyStage, Tell
 from apps.control_api.live_runtime.stages.speak import SpeakStage
 from apps.control_api.live_runtime.turns import Turns
 from speech.tts.base import TextToSpeech, Voice
@@ -28,6 +28,7 @@ class SpeechLine:
         look: Its engine drives.
         on_error: Told (stage, turn, error).
         on_text: Told (turn, text) of everything that is about to be spoken.
+        on_reply: Told the answers to questions as they come; see ``ReplyStage``.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class SpeechLine:
         look: Look,
         on_error: OnError,
         on_text: Callable[[int, str], None],
+        on_reply: Tell,
     ) -> None:
         self._turns, self._playout, self._on_error, self._on_text = turns, playout, on_error, on_text
         self.agenda = Agenda()
@@ -48,7 +50,7 @@ class SpeechLine:
         self._animate = self._runner(self.animate_stage, self._to_playout, 4)
         self.speak_stage = SpeakStage(tts, voice, turns.cancel)
         self._speak = self._runner(self.speak_stage, self._animate.put, 64)
-        self._reply = self._runner(ReplyStage(replier, turns.cancel), self._to_speak, 4)
+        self._reply = self._runner(ReplyStage(replier, turns.cancel, on_reply), self._to_speak, 4)
 
     def work(self) -> dict[str, Coroutine[None, None, None]]:
         """What is to run for as long as the session does, by name."""

@@ -132,6 +132,8 @@ async def test_chat_echo_and_rules(make_world: Any) -> None:
     echo = await world.manager.open(world.spec())
     await echo.chat("what was said")
     await until(lambda: world.voice.spoken == ["what was said"])
+    told = [event.data for event in world.events if event.kind == "turn_reply"]
+    assert told[-1] == {"turn": 1, "text": "what was said", "final": True}
     knowledge = [{"question": "When do you open?", "answer": "We open at nine every morning."}]
     rules = await world.manager.open(world.spec(reply=ReplySpec("rules", {"knowledge": knowledge})))
     await rules.chat("When do you open?")
