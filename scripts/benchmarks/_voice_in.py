@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fractions
 import time
+from contextlib import suppress
 from typing import Any
 
 import av
@@ -22,6 +23,7 @@ from scripts.benchmarks import _live
 RATE = 48_000
 STEP = 960
 AUDIBLE = 0.01
+PATIENCE_S = 6.0
 KNOWLEDGE = [
     {"question": "How long does the battery last?", "answer": "It lasts thirty hours, and charging takes one."},
     {"question": "What can you do?", "answer": "I can tell you all about our headphones."},
@@ -84,8 +86,12 @@ def questions() -> list[tuple[str, NDArray[np.float32]]]:
 
 
 async def ask(server: _live.Server, peer: _live.Peer, microphone: Microphone, turns: int) -> dict[str, Any]:
-    """Ask ``turns`` questions of a session whose client is ``peer``; when each ended, and what was made of it."""
+    """Ask ``turns`` questions of a session whose client is ``peer``; when each ended, and what was made of it.
+
+    The next one comes 1.2 s after the first frame of an answer, or after ``PATIENCE_S`` without one.
+    """
     known = questions()
+    heard: list[dict[str, Any]] = []
     ended: list[float] = []
     windows: list[tuple[int, int]] = []
     right = 0
@@ -96,10 +102,19 @@ async def ask(server: _live.Server, peer: _live.Peer, microphone: Microphone, tu
         microphone.say(sound)
         await _live.wait_for(lambda: microphone.ended is not None, 30)
         ended.append(float(microphone.ended or 0.0))
-        await asyncio.sleep(2.2)
+        with suppress(TimeoutError):
+            await _live.wait_for(lambda since=told: bool(_answers(server, since)), PATIENCE_S)  # type: ignore[misc]
+        await asyncio.sleep(1.2)
         windows.append((max(0, before - 12), len(peer.pictures)))
         words = [e for e in server.events[told:] if e["event"] == "transcript" and e["final"]]
         right += bool(words) and words[-1]["text"] == text
+        begun = _answers(server, told)
+        heard.append({"asked": text, "heard": [w["text"] for w in words], "turn": begun[-1] if begun else None})
         for got in peer.pictures[windows[-1][1] : -15]:
             got.data = None
-    return {"ended": ended, "windows": windows, "right": right}
+    return {"ended": ended, "windows": windows, "right": right, "heard": heard}
+
+
+def _answers(server: _live.Server, since: int) -> list[int]:
+    """Turns whose first frame was told from the event ``since`` on."""
+    return [e["turn"] for e in server.events[since:] if e["event"] == "turn_first_frame"]

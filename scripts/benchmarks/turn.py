@@ -99,13 +99,15 @@ async def _run_voice_in(bundle: Any, turns: int) -> dict[str, Any]:
             usage = await server.ask("usage")
     gap = _live.LipGap()
     pairs = list(zip(asked["ended"], asked["windows"], strict=True))
-    sound = [_first_sound(peer, at) for at, _ in pairs]
+    # A question nobody answered is unseen, not as late as the next one's answer.
+    sound = [_first_sound(peer, at, peer.pictures[last - 1].at) for at, (_, last) in pairs]
     lips = [_first_lips(peer, gap, at, first, last) for at, (first, last) in pairs]
     totals = [max(s, v) for s, v in zip(sound, lips, strict=True)]
     return {
         "figures": {
             "p50_ms": _live.percentile(totals, 50),
             "p95_ms": _live.percentile(totals, 95),
+            "slowest": _slowest(totals, asked["heard"], stages),
             "sound_p50_ms": _live.percentile(sound, 50),
             "lips_p50_ms": _live.percentile(lips, 50),
             "stages": {
@@ -123,9 +125,23 @@ async def _run_voice_in(bundle: Any, turns: int) -> dict[str, Any]:
     }
 
 
-def _first_sound(peer: _live.Peer, asked: float) -> float:
+def _slowest(totals: list[float], heard: list[dict[str, Any]], stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The three turns that took longest, unseen ones first: what was heard, and when each stage was passed (ms)."""
+    by_turn = {turn["turn"]: turn for turn in stages}
+    order = sorted(range(len(totals)), key=lambda k: -np.inf if np.isnan(totals[k]) else -totals[k])[:3]
+    return [
+        {
+            "total_ms": None if np.isnan(totals[k]) else round(totals[k], 1),
+            **heard[k],
+            **by_turn.get(heard[k]["turn"], {}),
+        }
+        for k in order
+    ]
+
+
+def _first_sound(peer: _live.Peer, asked: float, until: float = np.inf) -> float:
     for got in peer.sounds:
-        if got.at > asked and np.abs(got.data.astype(np.int32)).mean() > HEARD:
+        if asked < got.at <= until and np.abs(got.data.astype(np.int32)).mean() > HEARD:
             return (got.at - asked) * 1000
     return float("nan")
 
