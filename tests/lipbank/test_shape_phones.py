@@ -145,6 +145,16 @@ def test_another_throat_is_found_and_heard_as_the_takes(speech: np.ndarray, tens
         return float(np.abs(features[late, 40:] - own[late, 40:]).mean())
 
     assert apart(heard) < 0.9 * apart(deaf)
+    # Who spoke last is expected to speak next; if another does, that is found out again.
+    found = ear.throat
+    ear.reset()
+    assert ear.throat == found
+    first = slice(0, 100)
+    next_time = ear.push(higher).features
+    assert np.abs(next_time - own)[first, 40:].mean() < np.abs(heard - own)[first, 40:].mean()
+    ear.reset()
+    ear.push(speech)
+    assert ear.throat == 0
     ear.reset()
     np.testing.assert_allclose(ear.push(speech).features, own, atol=1e-5)
 
