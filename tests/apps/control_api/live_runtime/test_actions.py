@@ -154,12 +154,12 @@ async def test_an_action_plays_and_leads_back(make_world: Any, tmp_path: Path) -
 
 
 async def test_a_keyword_in_what_is_said_begins_it_and_speech_drives_the_mouth(make_world: Any, tmp_path: Path) -> None:
-    wave = ActionSpec("wave", write_clip(tmp_path / "wave", 40), keywords=("hello",))
+    wave = ActionSpec("wave", write_clip(tmp_path / "wave", 16), keywords=("hello",))
     world = make_world()
     session = await world.manager.open(world.spec(actions=(wave,)))
     eye = Eye()
     session.attach(eye)
-    turn = await session.say("hello" + "a" * 40)
+    turn = await session.say("hello" + "a" * 16)
     await until(lambda: world.told("turn_ended"), 10)
     clip = eye.clip()
     assert clip and all(t == turn for _, _, t in clip) and max(bar for _, bar, _ in clip) > 0.01
@@ -168,7 +168,7 @@ async def test_a_keyword_in_what_is_said_begins_it_and_speech_drives_the_mouth(m
 
 @pytest.mark.parametrize("policy", ["hold", "wait"])
 async def test_speech_beside_an_action_by_policy(make_world: Any, tmp_path: Path, policy: Any) -> None:
-    wave = ActionSpec("wave", write_clip(tmp_path / "wave", 40), speech=policy)
+    wave = ActionSpec("wave", write_clip(tmp_path / "wave", 24), speech=policy)
     world = make_world()
     session = await world.manager.open(world.spec(actions=(wave,)))
     eye = Eye()
@@ -176,7 +176,7 @@ async def test_speech_beside_an_action_by_policy(make_world: Any, tmp_path: Path
     await until(lambda: len(eye.seen) > 3)
     await session.action("wave")
     await until(lambda: world.told("action"))
-    await session.say("a" * 20)
+    await session.say("a" * 10)
     await until(lambda: world.told("turn_ended"), 15)
     clip = eye.clip()
     assert clip and max(bar for _, bar, _ in clip) < 0.001
@@ -184,7 +184,7 @@ async def test_speech_beside_an_action_by_policy(make_world: Any, tmp_path: Path
         assert not any(t for _, _, t in clip), "speech waits until the clip is over"
     else:
         assert any(t for _, _, t in clip), "speech is heard while the mouth stays as filmed"
-    assert sum(loud for _, loud in eye.loud) == pytest.approx(200, abs=4)
+    assert sum(loud for _, loud in eye.loud) == pytest.approx(100, abs=4)
     assert max(bar for ground, bar, _ in eye.seen if abs(ground - GROUND) < 4) > 0.01 or policy == "hold"
 
 
