@@ -39,6 +39,8 @@ _LIMIT = (
     "transcriptions) or whisper (weights on this machine).",
 )
 _LEARNING_S = 60.0
+_SURE = 0.68
+"""Where English may be meant too, a Chinese phrase must be as sure as this: no English sentence measured was."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -73,6 +75,7 @@ class LocalRecogniser(Recogniser):
         self._phrases: Phrases | None = None
         self._closed = False
         self._told: bytes | None = None
+        self._learning = False
 
     async def hear(
         self, sound: AsyncIterator[Pcm], hints: Hints, cancel: asyncio.Event
@@ -82,6 +85,7 @@ class LocalRecogniser(Recogniser):
             await self._prepare(hints)
             process = await self._running()
             await self._teach(process, hints)
+            await self._learned(process)
             feeding = asyncio.create_task(self._feed(process, sound), name="asr-feed")
             whole = False
             try:
@@ -106,7 +110,7 @@ class LocalRecogniser(Recogniser):
         return AsrCheck(True, "The local recogniser hears English, and of Chinese the phrases it is given.")
 
     async def warm_up(self, hints: Hints) -> None:
-        """Start the process and learn how the phrases sound."""
+        """Start the process and learn how the phrases sound (Chinese ones while nobody waits)."""
         async with self._turn:
             await self._prepare(hints)
             await self._teach(await self._running(), hints)
@@ -121,34 +125,44 @@ class LocalRecogniser(Recogniser):
             self._phrases = await asyncio.to_thread(Phrases, hints.phrases)
 
     async def _teach(self, process: Process, hints: Hints) -> None:
-        """Tell the process which Chinese phrases there are, where it does not know; sound waits meanwhile."""
+        """Tell the process which Chinese phrases there are, where it does not know; it learns by itself."""
         texts = [text for text in hints.phrases if re.search(f"[{HAN}]", text)] if hints.language != "en" else []
         wanted = json.dumps({"phrases": texts, "english": hints.language != "zh"}).encode()
-        if wanted != self._told:
-            self._told = None
-            try:
-                await _write(process, b"P", wanted)
-                async with asyncio.timeout(_LEARNING_S):
-                    line = await _reader(process).readline()
-            except TimeoutError as error:
-                await self._end()
-                raise SpeechTimeoutError(self.name, "The phrases are not learned.", "Give it fewer.") from error
-            except asyncio.CancelledError:
-                # Its answer would be taken for words.
-                await self._end()
-                raise
-            except (BrokenPipeError, ConnectionResetError) as error:
-                raise SpeechError(self.name, "The local recogniser ended by itself.", "Say it again.") from error
-            if b"learned" not in line:
-                await self._end()
-                raise SpeechError(self.name, "The local recogniser ended by itself.", "Say it again.")
-            self._told = wanted
+        if wanted == self._told:
+            return
+        await self._learned(process)
+        try:
+            await _write(process, b"P", wanted)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise SpeechError(self.name, "The local recogniser ended by itself.", "Say it again.") from error
+        self._told, self._learning = wanted, True
+
+    async def _learned(self, process: Process) -> None:
+        """Wait until it has learned what it was told."""
+        if not self._learning:
+            return
+        try:
+            async with asyncio.timeout(_LEARNING_S):
+                line = await _reader(process).readline()
+        except TimeoutError as error:
+            await self._end()
+            raise SpeechTimeoutError(self.name, "The phrases are not learned.", "Give it fewer.") from error
+        except BaseException:
+            # Its answer would be taken for words.
+            await self._end()
+            raise
+        if b"learned" not in line:
+            await self._end()
+            raise SpeechError(self.name, "The local recogniser ended by itself.", "Say it again.")
+        self._learning = False
 
     def _meant(self, said: dict[str, object], hints: Hints) -> Transcript:
         text, final = str(said["text"]), bool(said["final"])
         chinese = said.get("chinese")
         if isinstance(chinese, dict):
-            return Transcript(str(chinese["text"]), final, "zh", float(chinese["confidence"]))
+            sure = float(chinese["confidence"])
+            if hints.language == "zh" or sure >= _SURE:
+                return Transcript(str(chinese["text"]), final, "zh", sure)
         if hints.language == "zh":
             return Transcript("", final, limit=_LIMIT)
         chance = said.get("confidence")
@@ -172,7 +186,7 @@ class LocalRecogniser(Recogniser):
             # Its threads would fight with those that draw.
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
-        self._process, self._told = process, None
+        self._process, self._told, self._learning = process, None, False
         try:
             async with asyncio.timeout(30):
                 line = await _reader(process).readline()
@@ -220,7 +234,7 @@ class LocalRecogniser(Recogniser):
 
     async def _end(self) -> None:
         process, self._process = self._process, None
-        self._told = None
+        self._told, self._learning = None, False
         if process is None:
             return
         if process.returncode is None:

@@ -88,6 +88,8 @@ async def test_of_chinese_it_knows_the_phrases_it_is_given_and_says_so_of_the_re
     recogniser = LocalRecogniser(LocalSettings(patience_s=30))
     known = ("电池能用多久？", "怎么退货？", "有没有优惠？", "你是谁？", *PHRASES[:1])
 
+    await recogniser.warm_up(Hints("zh", known))
+
     async def said(text: str, language: str, voice: str) -> Transcript:
         sound = pieces(spoken(text, voice))
         return [t async for t in recogniser.recognise(sound, Hints(language, known), asyncio.Event())][-1]
