@@ -37,7 +37,7 @@ function Figures({ rows, name }: { rows: readonly Judged[]; name: string }) {
             </Table.Td>
             <Table.Td>{cell(row.real)}</Table.Td>
             <Table.Td c="dimmed">
-              {[row.least === null ? "" : `≥ ${format.number(row.least, 3)}`, row.most === null ? "" : `≤ ${format.number(row.most, 3)}`].filter((text) => text !== "").join(" ")}
+              {[row.least === null ? "" : `≥ ${format.number(row.least, 3)}`, row.most === null ? "" : `≤ ${format.number(row.most, 3)}`].filter((text) => text !== "").join(t("common.comma"))}
             </Table.Td>
           </Table.Tr>
         ))}
