@@ -1,12 +1,13 @@
 import time
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lipbank.mouth_space import DIMENSIONS, GAP, MouthSpace
 from lipbank.shape import ShapeModel
-from lipbank.shape_finetune import Recipe
+from lipbank.shape_finetune import Nets, Recipe
 from lipsync.errors import BundleError, InvalidInputError
 from lipsync.progress import SilentProgress
 from tests.lipbank.faces import animate
@@ -152,6 +153,17 @@ def test_the_same_seed_gives_the_same_model(take, space):
     one, two = (ShapeModel.train(short, space, steps=2, seed=5).predict(take.audio[:32000]) for _ in range(2))
     # Matrix products of the same numbers differ in the last bits with where they lie in memory.
     np.testing.assert_allclose(one, two, atol=2e-2)
+
+
+def test_networks_that_learned_nothing_get_no_share():
+    rng = np.random.default_rng(0)
+    outputs = rng.normal(size=(200, DIMENSIONS))
+    linear = outputs + rng.normal(size=outputs.shape)
+    data = SimpleNamespace(outputs=outputs)
+    deaf = Nets([], 0, rng.normal(size=outputs.shape))
+    hearing = Nets([], 0, np.where(np.arange(200)[:, None] < 80, np.nan, linear + rng.normal(size=outputs.shape)))
+    assert (deaf.share(linear, data) == 0).all()
+    assert (hearing.share(linear, data) > 0).all() and (hearing.share(linear, data) < 0.5).all()
 
 
 def test_waiting_takes_nothing_from_the_minutes(take, space, monkeypatch):

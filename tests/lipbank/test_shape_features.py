@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lipbank.shape_features import HIGH, LOW, EarStream, FeatureStream, voice_stats
-from lipbank.shape_ridge import PAST, folds, tap_matrix, windows
+from lipbank.shape_ridge import PAST, STRENGTHS, RidgeFit, choose_strength, folds, tap_matrix, windows
 from lipbank.shape_states import COMPONENTS, StateStream, load_network, loudness_of, project_from
 from lipsync.audio.mel import BANDS, PowerMelStream, log_mel
 
@@ -88,3 +88,15 @@ def test_folds_keep_their_distance():
     for train, test in folds(np.arange(100), 5, 7):
         assert np.abs(train[:, None] - test[None]).min() > 7
     assert sorted(np.concatenate([t for _, t in folds(np.arange(100), 5, 7)])) == list(range(100))
+
+
+def test_one_strength_is_chosen_for_all_outputs_and_its_answers_are_out_of_fold():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(300, 40)).astype(np.float32)
+    outputs = inputs[:, :3] @ rng.normal(size=(3, 4)) + 0.5 * rng.normal(size=(300, 4))
+    splits = folds(np.arange(300), 3, 10)
+    strength, said = choose_strength([inputs], [1.0], outputs, splits)
+    assert strength in STRENGTHS and strength < STRENGTHS[-1]
+    train, test = splits[1]
+    matrix, offset = RidgeFit(inputs[train], outputs[train]).weights(strength)
+    np.testing.assert_allclose(said[test], inputs[test] @ matrix + offset, atol=1e-6)
