@@ -34,7 +34,7 @@ class TakeRow(Row, table=True):
     voice_name: str | None = None
     video_sha256: str = Field(index=True)
     voice_sha256: str | None = None
-    size_bytes: int
+    size_bytes: int = Field(sa_type=sa.BigInteger)
     report: dict[str, Any] = json_column()
     face_id: str | None = Field(default=None, index=True)
     face_embedding: list[float] = json_column(list)

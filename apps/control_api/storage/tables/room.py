@@ -56,6 +56,6 @@ class RecordingRow(Row, table=True):
     avatar_id: str = Field(index=True)
     state: str = Field(default="recording", index=True)
     seconds: float | None = None
-    size_bytes: int | None = None
+    size_bytes: int | None = Field(default=None, sa_type=sa.BigInteger)
     error: str | None = None
     ended_at: datetime | None = time_column(nullable=True)
