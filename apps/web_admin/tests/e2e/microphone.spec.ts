@@ -64,16 +64,6 @@ test.afterAll(async () => {
   rmSync(data, { recursive: true, force: true });
 });
 
-async function goLive(page: Page): Promise<void> {
-  await useLanguage(page, "en");
-  await page.goto(`${ready.url}/#/live?token=${TOKEN}`);
-  await page.goto(`${ready.url}/#token=${TOKEN}`);
-  await expect(page.locator("#main")).toBeVisible();
-  await page.goto(`${ready.url}/#/live`);
-  await page.getByRole("button", { name: "Start", exact: true }).click();
-  await expect(page.locator("[data-live=live]")).toBeVisible({ timeout: 60_000 });
-}
-
 async function end(page: Page): Promise<void> {
   await page.getByRole("button", { name: "End", exact: true }).first().click();
   await expect(page.locator("[data-live=idle]")).toBeVisible();
@@ -87,7 +77,12 @@ async function shot(page: Page, name: string): Promise<void> {
 
 test("what is said into the microphone is shown, interrupts the avatar, and is answered", async ({ page }) => {
   test.skip(!HAS_FLITE, "flite is not installed");
-  await goLive(page);
+  await useLanguage(page, "en");
+  await page.goto(`${ready.url}/#token=${TOKEN}`);
+  await expect(page.locator("#main")).toBeVisible();
+  await page.goto(`${ready.url}/#/live`);
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await expect(page.locator("[data-live=live]")).toBeVisible({ timeout: 60_000 });
   await page.getByLabel("Words to speak").fill("I go on and on until somebody says something to me. ".repeat(12));
   await page.getByRole("button", { name: "Speak", exact: true }).click();
   await expect(page.locator("[data-outcome=speaking]")).toBeVisible({ timeout: 30_000 });
