@@ -198,8 +198,14 @@ async def test_cancel_ends_at_once_and_closes_the_socket(case: Case, fault: str,
     cancel = asyncio.Event()
     async with service(case.name, plan_of(case, fault=fault)) as server:
         backend = case.create(server.url, reference)
-        asyncio.get_running_loop().call_later(0.15, cancel.set)
-        await heard(backend, cancel=cancel)
+        hearing = asyncio.create_task(heard(backend, cancel=cancel))
+        # Only when the service has begun to answer: the first call of a back-end also loads its library.
+        while not (server.requests or server.open_connections):
+            assert not hearing.done()
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        cancel.set()
+        await hearing
         assert await server.all_closed()
         assert server.left_early == 1
 
