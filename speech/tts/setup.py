@@ -3,22 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
-
-Problem = Literal[
-    "none",
-    "not_configured",
-    "refused",
-    "wrong_place",
-    "unreachable",
-    "silent",
-    "not_the_service",
-    "busy",
-    "not_installed",
-    "failed",
-]
-"""What a check found, as one word a page can translate. ``wrong_place``: an address, region or voice that is not
-there; ``not_the_service``: something answers (a web page, say), but not with speech."""
+from typing import Any
 
 HINTS: Mapping[str, tuple[str, str]] = {
     "local": ("随程序自带，无需设置。", "Comes with the studio; nothing to set up."),
