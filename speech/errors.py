@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from lipsync.errors import InvalidInputError, UnavailableError
+
+Problem = Literal[
+    "none",
+    "not_configured",
+    "refused",
+    "wrong_place",
+    "unreachable",
+    "silent",
+    "not_the_service",
+    "busy",
+    "not_installed",
+    "failed",
+]
+"""What a check found, as one word a page can translate. ``wrong_place``: an address, region or voice that is not
+there; ``not_the_service``: something answers (a web page, say), but not with speech."""
 
 
 class SpeechError(UnavailableError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from speech.errors import Problem
+
 HINTS: Mapping[str, tuple[str, str]] = {
     "local": ("随程序自带，无需设置。", "Comes with the studio; nothing to set up."),
     "clone": ("在“声音”页用一段录音训练自己的声音。", "Train your own voice from a recording on the voices page."),

@@ -17,7 +17,7 @@ Backend = dict[str, Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found; ``problem`` is one of the words the API names. Never holds a credential."""
+    """What a check found; ``problem`` is a word of ``speech.errors.Problem``. Never holds a credential."""
 
     ok: bool
     problem: str

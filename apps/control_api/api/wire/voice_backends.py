@@ -7,21 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from apps.control_api.api.wire.base import TwoLanguages, Wire
-
-Problem = Literal[
-    "none",
-    "not_configured",
-    "refused",
-    "wrong_place",
-    "unreachable",
-    "silent",
-    "not_the_service",
-    "busy",
-    "not_installed",
-    "failed",
-]
-"""What a check found, as one word a page can translate. ``wrong_place``: an address, region or voice that is not
-there; ``not_the_service``: something answers (a web page, say), but not with speech."""
+from speech.errors import Problem
 
 
 class BackendCapabilities(Wire):
