@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
-
-from pydantic import ValidationError
-
-from lipsync.errors import NotFoundError, UnavailableError
-from speech.errors import SpeechSettingsError
 from speech.llm.base import ReplyBackend
-
-ENTRY_POINTS = "livetalking_studio.reply"
+from speech.names import Names
 
 TABLE: dict[str, str] = {
     "knowledge": "speech.llm.knowledge:KnowledgeReply",
@@ -21,40 +11,5 @@ TABLE: dict[str, str] = {
     "ollama": "speech.llm.ollama:Ollama",
 }
 DEFAULT = "knowledge"
-
-
-def names() -> list[str]:
-    """Every name known, ours first."""
-    return [*TABLE, *(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in TABLE)]
-
-
-def load_class(name: str) -> type[ReplyBackend]:
-    """Import and return the class behind ``name``. Raises ``NotFoundError`` or ``UnavailableError``."""
-    target = TABLE.get(name) or next((p.value for p in entry_points(group=ENTRY_POINTS) if p.name == name), None)
-    if target is None:
-        raise NotFoundError(f"There is no reply back-end named {name!r}.", f"Known names: {', '.join(names())}.")
-    module, _, attribute = target.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except ImportError as error:
-        raise UnavailableError(
-            f"The reply back-end {name!r} needs a package that is not installed: {error.name}.",
-            detail={"backend": name, "missing": error.name},
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, ReplyBackend)):
-        raise UnavailableError(f"The reply back-end {name!r} is not a ReplyBackend.", detail={"target": target})
-    return found
-
-
-def create(name: str, settings: Mapping[str, Any] | None = None) -> ReplyBackend:
-    """Build the back-end ``name`` from its settings. Raises ``SpeechSettingsError`` that names keys, never values."""
-    cls = load_class(name)
-    try:
-        return cls(cls.Settings(**dict(settings or {})))
-    except ValidationError as error:
-        reasons = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)]
-        raise SpeechSettingsError(
-            f"Settings of the reply back-end {name!r} are not valid: {'; '.join(reasons)}",
-            f"Known settings: {', '.join(cls.Settings.model_fields) or 'none'}.",
-            {"backend": name, "reasons": reasons},
-        ) from None
+_NAMES = Names("reply back-end", ReplyBackend, TABLE, "livetalking_studio.reply")  # type: ignore[type-abstract]
+names, load_class, create = _NAMES.names, _NAMES.load_class, _NAMES.create
