@@ -47,7 +47,8 @@ if [ -f apps/web_admin/package.json ]; then
     printf '\n=== page in Chromium: SKIPPED, there is no Chromium here (Debian package chromium)\n'
   fi
 fi
-part "pytest" "$bin/python" -m pytest
+part "pytest" "$bin/python" -m pytest -m "not realtime" --numprocesses 2 --dist loadfile
+part "pytest: what plays in real time" "$bin/python" -m pytest -m realtime
 
 printf '\nThe whole suite took %s min %s s.\n' "$(((SECONDS - begun) / 60))" "$(((SECONDS - begun) % 60))"
 if [ ${#failed[@]} -gt 0 ]; then

@@ -24,6 +24,26 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "tests"
 DEMO_SECONDS = 12.0
+REALTIME = (
+    "apps/control_api/live_runtime/",
+    "apps/control_api/test_inference_stream.py",
+    "apps/control_api/test_listening.py",
+    "apps/control_api/test_live_cut_off.py",
+    "apps/control_api/test_outputs.py",
+    "apps/control_api/test_programme.py",
+    "apps/control_api/test_recordings.py",
+    "apps/control_api/test_scene.py",
+    "apps/control_api/test_yielding.py",
+    "e2e/",
+)
+"""What plays sound and pictures as time goes by: such tests run one after the other, the rest side by side."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the machine to itself."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").as_posix().startswith(REALTIME):
+            item.add_marker(pytest.mark.realtime)
 
 
 @pytest.fixture(scope="session")
