@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lipbank.shape_stream import KERNEL, LAYERS, STEM_KERNEL
 from lipsync.audio.mel import BANDS
+from lipsync.audio.phones import PHONES
 from lipsync.bundle import load_tensors
 from lipsync.errors import BundleError
 
@@ -22,12 +23,15 @@ _NET = "shape.net"
 
 
 class FoldedListener(nn.Module):
-    """``shape_network.Listener`` without its norms: (batch, 40, m) features to (batch, outputs, ceil(m / 2))."""
+    """``shape_network.Listener`` without its norms: (batch, bands, m) features to (batch, outputs, ceil(m / 2)).
+
+    Bands are those of the mel spectrum, and behind them the phones where the bundle's listeners hear phones.
+    """
 
     def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
         super().__init__()
         self.stem = _conv(weights, "stem", STEM_KERNEL, stride=2)
-        if self.stem.in_channels != BANDS:
+        if self.stem.in_channels not in (BANDS, BANDS + PHONES):
             raise BundleError("A listener of this bundle hears other features.", "Train the avatar again.")
         self.wide = nn.ModuleList(
             [_conv(weights, f"block{i}.wide", KERNEL, dilation=dilation) for i, (dilation, _) in enumerate(LAYERS)]
@@ -49,15 +53,16 @@ def listeners(bundle: Path) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     """The listeners of a bundle by name, each with an example input; a preview, which is linear, has none."""
     tensors = load_tensors(bundle)
     names = sorted({key[len(_NET) :].split(".", 1)[0] for key in tensors if key.startswith(_NET)}, key=int)
-    example = torch.randn(1, BANDS, _STEPS, generator=torch.Generator().manual_seed(0))
     found: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {}
     for name in names:
         prefix = f"{_NET}{name}."
         weights = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
         try:
-            found[f"listener-{name}"] = (FoldedListener(weights), (example,))
+            listener = FoldedListener(weights)
         except (KeyError, ValueError) as error:
             raise BundleError(f"A listener of this bundle is of another shape: {error}", "Train it again.") from error
+        seed = torch.Generator().manual_seed(0)
+        found[f"listener-{name}"] = (listener, (torch.randn(1, listener.stem.in_channels, _STEPS, generator=seed),))
     return found
 
 
