@@ -233,7 +233,9 @@ async def test_a_recording_that_cannot_be_trained_on_is_refused_with_the_reason(
 
 @pytest.mark.slow
 @pytest.mark.take
-@pytest.mark.skipif("STUDIO_LONG_TESTS" not in os.environ, reason="had not ended after four minutes; set STUDIO_LONG_TESTS=1")
+@pytest.mark.skipif(
+    "STUDIO_LONG_TESTS" not in os.environ, reason="had not ended after four minutes; set STUDIO_LONG_TESTS=1"
+)
 @pytest.mark.timeout(1200)  # training and judging take minutes on a busy machine
 async def test_a_real_recording_is_trained_on_to_its_end(api: Api, green_take: Path) -> None:
     data = (green_take.parent / "voice_24k.wav").read_bytes()
